@@ -1,0 +1,5 @@
+"""An LSTM tagger for spaCy: the component `lstm_tagger` and its architectures."""
+
+from .tagger import LSTMTagger
+
+__all__ = ["LSTMTagger"]

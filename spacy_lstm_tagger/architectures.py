@@ -1,0 +1,200 @@
+"""Config in, Thinc models out: the registered architectures."""
+
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union, cast
+
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+from thinc.types import Floats2d
+from thinc.util import partial
+
+from .features import learn_vocabulary, token_ids
+from .network import LSTMEncoder, TaggerNetwork
+from .shim import NetworkShim
+
+DocModel = Model[List[Doc], List[Floats2d]]
+
+MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
+PREDICTION_WINDOW = 8  # training windows; longer ones cost less context, shorter ones less memory
+
+
+@registry.architectures("spacy-lstm-tagger.LSTMTok2Vec.v1")
+def LSTMTok2Vec(
+    *,
+    word_width: int = 96,
+    character_width: int = 32,
+    character_lstm_width: int = 48,
+    lstm_width: int = 128,
+    depth: int = 1,
+    bidirectional: bool = True,
+    affixes: bool = True,
+    include_static_vectors: bool = False,
+    min_frequency: int = 1,
+    unknown_rate: float = 0.3,
+    window_length: int = 32,
+) -> DocModel:
+    """Build an LSTM encoder for use as a `tok2vec`. Its output is as wide as the LSTM, twice so
+    where it is bidirectional.
+
+    word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
+    character_width (int): Width of the embedding of a character.
+    character_lstm_width (int): Width of the LSTM over the characters of a word, per direction;
+        0 switches character features off.
+    lstm_width (int): Width of the LSTM over words, per direction.
+    depth (int): Number of layers of the LSTM over words, 1 to 3.
+    bidirectional (bool): Whether the LSTMs run in both directions, or left to right only.
+    affixes (bool): Whether to read prefix, suffix and shape of a word.
+    include_static_vectors (bool): Whether to read the static vectors of the pipeline's vocab.
+    min_frequency (int): How often a word, affix or character must occur in the training data;
+        the others are treated as unknown.
+    unknown_rate (float): How often, in training, a word that occurs no more often than
+        `min_frequency` is treated as unknown, so that the model learns about unknown words.
+    window_length (int): How many tokens the LSTM reads as one sequence in training. In
+        prediction it is eight times as many, and as much context again on either side as a
+        training window is long; shorter Docs are read whole.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The model.
+    RAISES: ValueError if a setting is out of its range.
+    """
+    settings = dict(locals())
+    width = lstm_width * (2 if bidirectional else 1)
+    return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
+
+
+@registry.architectures("spacy-lstm-tagger.LSTMTagger.v1")
+def LSTMTagger(
+    *,
+    word_width: int = 96,
+    character_width: int = 32,
+    character_lstm_width: int = 48,
+    lstm_width: int = 128,
+    depth: int = 1,
+    bidirectional: bool = True,
+    affixes: bool = True,
+    include_static_vectors: bool = False,
+    min_frequency: int = 1,
+    unknown_rate: float = 0.3,
+    window_length: int = 32,
+    nO: Optional[int] = None,
+) -> DocModel:
+    """Build an LSTM tagger. Like the model of spaCy's own tagger it returns probabilities while
+    it is trained and scores when it predicts, and takes the gradient with respect to the scores.
+
+    nO (Optional[int]): Number of labels; None to infer it from the data.
+    RETURNS (Model[List[Doc], List[Floats2d]]): The model.
+
+    The other settings, and what it raises: see `LSTMTok2Vec`.
+    """
+    return _build("lstm_tagger", tag, TaggerNetwork, **locals())
+
+
+def _build(
+    name: str,
+    forward: Callable,
+    network_class: Union[Type[LSTMEncoder], Type[TaggerNetwork]],
+    *,
+    nO: Optional[int],
+    min_frequency: int,
+    unknown_rate: float,
+    window_length: int,
+    **network_settings: Any,
+) -> DocModel:
+    for setting, value in network_settings.items():
+        if setting.endswith("width"):
+            _check(setting, value, 0 if setting == "character_lstm_width" else 1)
+    _check("depth", network_settings["depth"], 1, MAX_DEPTH)
+    _check("min_frequency", min_frequency, 1)
+    _check("unknown_rate", unknown_rate, 0, 1)
+    _check("window_length", window_length, 1)
+    return Model(
+        name,
+        partial(forward, window_length=window_length, unknown_rate=unknown_rate),
+        init=partial(
+            init, min_frequency=min_frequency, has_labels=network_class is TaggerNetwork
+        ),
+        dims={"nO": nO},
+        attrs={"vocabulary": learn_vocabulary([]), "dropout_rate": 0.0},
+        shims=[NetworkShim(network_class, network_settings)],
+    )
+
+
+def _check(setting: str, value: float, least: float, most: float = float("inf")) -> None:
+    if not least <= value <= most:
+        allowed = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
+        raise ValueError(f"The model setting {setting} = {value} must be {allowed}.")
+
+
+def encode(
+    model: DocModel, docs: List[Doc], is_train: bool, *, window_length: int, unknown_rate: float
+) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
+    """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`."""
+    shim = cast(NetworkShim, model.shims[0])
+    lengths = model.ops.asarray1i([len(doc) for doc in docs])
+    reading: Dict[str, Any] = {
+        "vocabulary": model.attrs["vocabulary"],
+        "include_static_vectors": shim.cfg["include_static_vectors"],
+    }
+    if not is_train:
+        window = {"window_length": PREDICTION_WINDOW * window_length, "context": window_length}
+        Y = shim.predict(token_ids(docs, **reading, **window))
+        return model.ops.unflatten(Y, lengths), lambda dY: []
+    ids = token_ids(docs, **reading, window_length=window_length, unknown_rate=unknown_rate)
+    Y, backprop_network = shim.begin_update(ids, model.attrs["dropout_rate"])
+
+    def backprop(dY: List[Floats2d]) -> List[Doc]:
+        backprop_network(model.ops.flatten(dY))
+        return []
+
+    return model.ops.unflatten(Y, lengths), backprop
+
+
+def tag(
+    model: DocModel, docs: List[Doc], is_train: bool, **reading: Any
+) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
+    """Score the labels of each token: the forward pass of `LSTMTagger`."""
+    scores, backprop = encode(model, docs, is_train, **reading)
+    if is_train:
+        scores = [model.ops.softmax(doc_scores) for doc_scores in scores]
+    return scores, backprop
+
+
+def init(
+    model: DocModel,
+    X: Optional[List[Doc]] = None,
+    Y: Optional[List[Floats2d]] = None,
+    *,
+    min_frequency: int,
+    has_labels: bool,
+) -> None:
+    """Learn the vocabulary and build the network for it.
+
+    The component `lstm_tagger` leaves all training Docs in the attribute "training_docs". Other
+    components show their model no more than ten, in X; by then spaCy has put each string of the
+    training data into the vocab, whence their words come, though not their frequencies. Words
+    that never occur in training stay what they are at first: equal to an unknown word.
+    """
+    docs = model.attrs.pop("training_docs", None)
+    if Y is not None:
+        model.set_dim("nO", Y[0].shape[1])
+    if not X:
+        return
+    lexemes = () if docs is not None else (lexeme.text for lexeme in X[0].vocab)
+    vocabulary = learn_vocabulary(
+        X if docs is None else docs, min_frequency=min_frequency, more_forms=lexemes
+    )
+    shim = cast(NetworkShim, model.shims[0])
+    vector_width = X[0].vocab.vectors_length if shim.cfg["include_static_vectors"] else 0
+    if shim.cfg["include_static_vectors"] and not vector_width:
+        raise ValueError(
+            "The model setting include_static_vectors = true needs word vectors, and the "
+            "pipeline has none: name some in the config, [initialize] vectors."
+        )
+    sizes = {
+        "n_words": len(vocabulary["words"]),
+        "n_affixes": len(vocabulary["affixes"]),
+        "n_characters": len(vocabulary["characters"]),
+        "vector_width": vector_width,
+    }
+    if has_labels:
+        sizes["n_labels"] = model.get_dim("nO")
+    model.attrs["vocabulary"] = vocabulary
+    shim.build(**sizes)

@@ -1,0 +1,197 @@
+"""Docs in, integer ids out; and the vocabulary that stands between them, learnt from Docs."""
+
+from collections import Counter
+from itertools import chain
+from typing import Dict, Iterable, NamedTuple, Sequence, Tuple, TypedDict
+
+import numpy
+from spacy.attrs import ORTH
+from spacy.lang.lex_attrs import word_shape
+from spacy.tokens import Doc
+from thinc.api import to_numpy
+from thinc.types import Floats2d, Ints1d, Ints2d
+
+UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
+NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
+MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
+
+
+class Vocabulary(TypedDict):
+    """What the training Docs taught; a plain dict, so that Thinc saves it as an attribute.
+
+    words, affixes, characters: Ids from 1 on, the most frequent first.
+    n_frequent: The words with higher ids are rare: seen no more often than they must be to count.
+    """
+
+    words: Dict[str, int]
+    affixes: Dict[str, int]
+    characters: Dict[str, int]
+    n_frequent: int
+
+
+class TokenIds(NamedTuple):
+    """A batch of Docs in integers.
+
+    A type is a distinct word form of the batch: what depends on the form alone is computed once
+    per type. A position is a token in its window; a token that is also the context of another
+    window has several positions.
+
+    words: (types,) the word, lower-cased.
+    affixes: (types, 3) prefix, suffix and shape.
+    spellings: (characters,) the characters of each type, one type after another.
+    spelling_lengths: (types,) how many characters each type has, at least 1.
+    vectors: (types, vector_width) static vectors; zeros for a word that has none.
+    types: (positions,) which type stands at each position.
+    window_lengths: (windows,) how many positions each window has, at least 1.
+    kept: (tokens,) the position that counts for each token of the batch.
+    """
+
+    words: Ints1d
+    affixes: Ints2d
+    spellings: Ints1d
+    spelling_lengths: Ints1d
+    vectors: Floats2d
+    types: Ints1d
+    window_lengths: Ints1d
+    kept: Ints1d
+
+
+def affixes(form: str) -> Tuple[str, str, str]:
+    """Return prefix, suffix and shape of a word form, each marked by its kind."""
+    lower = form.lower()
+    return f"{lower[:2]}-", f"-{lower[-3:]}", word_shape(form)
+
+
+def spelling(form: str) -> str:
+    """Return the characters of a word form that are read, at least one."""
+    if len(form) > MAX_SPELLING:
+        return form[: MAX_SPELLING // 2] + form[-MAX_SPELLING // 2 :]
+    return form or " "
+
+
+def learn_vocabulary(
+    docs: Iterable[Doc], *, min_frequency: int = 1, more_forms: Iterable[str] = ()
+) -> Vocabulary:
+    """Number the words, affixes and characters of the training Docs.
+
+    docs (Iterable[Doc]): The Docs.
+    min_frequency (int): What they contain less often stays unknown.
+    more_forms (Iterable[str]): Further word forms to know, of whatever frequency.
+    RETURNS (Vocabulary): The vocabulary.
+    """
+    forms: Counter[str] = Counter()
+    for doc in docs:
+        forms.update(token.text for token in doc)
+    forms.update({form: min_frequency for form in more_forms if form not in forms})
+    words: Counter[str] = Counter()
+    affix_counts: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    for form, count in forms.items():
+        words[form.lower()] += count
+        affix_counts.update(dict.fromkeys(affixes(form), count))
+        for character in spelling(form):
+            characters[character] += count
+    return {
+        "words": _number(words, min_frequency),
+        "affixes": _number(affix_counts, min_frequency),
+        "characters": _number(characters, min_frequency),
+        "n_frequent": sum(count > min_frequency for count in words.values()),
+    }
+
+
+def token_ids(
+    docs: Sequence[Doc],
+    vocabulary: Vocabulary,
+    *,
+    window_length: int,
+    context: int = 0,
+    include_static_vectors: bool = False,
+    unknown_rate: float = 0.0,
+) -> TokenIds:
+    """Turn Docs into ids.
+
+    docs (Sequence[Doc]): At least one Doc, all of one vocab; empty ones do no harm.
+    vocabulary (Vocabulary): The vocabulary.
+    window_length (int): A longer Doc is cut into windows of at most so many tokens.
+    context (int): How many tokens a window also gets to see on either side.
+    include_static_vectors (bool): Whether to look up the static vectors of the Docs' vocab.
+    unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
+    RETURNS (TokenIds): The ids.
+    """
+    vocab = docs[0].vocab
+    orths, first, types = numpy.unique(
+        _attribute(docs, ORTH), return_index=True, return_inverse=True
+    )
+    forms = [vocab.strings[orth] for orth in orths]
+    words = _look_up((form.lower() for form in forms), vocabulary["words"])
+    if unknown_rate:
+        rare = words > vocabulary["n_frequent"]
+        words[rare & (numpy.random.random(len(words)) < unknown_rate)] = UNKNOWN
+    spellings = [spelling(form) for form in forms]
+    lengths = numpy.asarray([len(doc) for doc in docs])
+    positions, window_lengths, kept = cut(lengths, window_length, context)
+    return TokenIds(
+        words=words,
+        affixes=_look_up(
+            chain.from_iterable(affixes(form) for form in forms), vocabulary["affixes"]
+        ).reshape(-1, 3),
+        spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
+        spelling_lengths=numpy.asarray([len(s) for s in spellings], dtype="int64"),
+        vectors=static_vectors(docs, first) if include_static_vectors else NO_VECTORS,
+        types=types[positions],
+        window_lengths=window_lengths,
+        kept=kept,
+    )
+
+
+def static_vectors(docs: Sequence[Doc], tokens: Ints1d) -> Floats2d:
+    """Look up the vectors of some tokens, numbered through all Docs, in the Docs' vocab.
+
+    RETURNS (Floats2d): (tokens, vector_width); zeros where the vocab has no vector.
+    """
+    vectors = docs[0].vocab.vectors
+    keys = _attribute(docs, vectors.attr)[tokens].tolist()
+    found = to_numpy(vectors.get_batch(keys)).astype("float32")
+    found[[key not in vectors for key in keys]] = 0  # get_batch returns the table's last row
+    return found
+
+
+def cut(lengths: Ints1d, window_length: int, context: int = 0) -> Tuple[Ints1d, Ints1d, Ints1d]:
+    """Cut texts that stand one after another into windows of about equal length.
+
+    lengths (Ints1d): (texts,) how many tokens each text has.
+    window_length (int): The greatest length of a window without its context.
+    context (int): How many tokens a window also sees on either side, where its text has them.
+    RETURNS (Tuple[Ints1d, Ints1d, Ints1d]): (positions,) the token at each position; (windows,)
+        the length of each window with its context; (tokens,) the position that counts for it.
+    """
+    n_windows = -(-lengths // window_length)
+    text = numpy.repeat(numpy.arange(len(lengths)), n_windows)
+    size = -(-lengths[text] // n_windows[text])
+    begin = _count_up(n_windows) * size
+    end = numpy.minimum(begin + size, lengths[text])
+    seen_from = numpy.maximum(begin - context, 0)
+    window_lengths = numpy.minimum(end + context, lengths[text]) - seen_from
+    offsets = window_lengths.cumsum() - window_lengths
+    text_starts = (lengths.cumsum() - lengths)[text]
+    positions = _count_up(window_lengths) + numpy.repeat(text_starts + seen_from, window_lengths)
+    kept = _count_up(end - begin) + numpy.repeat(offsets + begin - seen_from, end - begin)
+    return positions, window_lengths, kept
+
+
+def _attribute(docs: Sequence[Doc], attribute: int) -> Ints1d:
+    return numpy.concatenate([doc.to_array(attribute) for doc in docs])
+
+
+def _count_up(lengths: Ints1d) -> Ints1d:
+    """Count from 0 up to each length in turn: [2, 3] gives [0, 1, 0, 1, 2]."""
+    return numpy.arange(lengths.sum()) - numpy.repeat(lengths.cumsum() - lengths, lengths)
+
+
+def _number(counts: "Counter[str]", min_frequency: int) -> Dict[str, int]:
+    keys = (key for key, count in counts.most_common() if count >= min_frequency)
+    return {key: i for i, key in enumerate(keys, start=UNKNOWN + 1)}
+
+
+def _look_up(keys: Iterable[str], ids: Dict[str, int]) -> Ints1d:
+    return numpy.fromiter((ids.get(key, UNKNOWN) for key in keys), dtype="int64")

@@ -1,0 +1,182 @@
+"""A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
+
+import os
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, TypeVar
+
+import safetensors.torch
+import srsly
+import torch
+from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.shims import Shim
+from thinc.types import Floats2d, FloatsXd
+from thinc.util import get_torch_default_device
+
+IdsT = TypeVar("IdsT", bound=NamedTuple)
+
+_process = os.getpid()
+
+
+def _use_one_thread_after_fork() -> None:
+    """Keep a forked process from waiting forever for its parent's OpenMP threads."""
+    global _process
+    if os.getpid() != _process:
+        torch.set_num_threads(1)
+        _process = os.getpid()
+
+
+class NetworkShim(PyTorchShim):
+    """Hold a torch network whose sizes become known only when it meets data.
+
+    Differs from Thinc's own shim, as far as its version 8.3 goes: averaged weights reach the
+    network, and the trained ones come back even after an exception; prediction changes no state,
+    so threads may share the network; nothing is pickled when it is saved; a copy is optimized
+    apart from its original.
+    """
+
+    def __init__(self, network_class: Callable[..., torch.nn.Module], settings: Dict[str, Any]):
+        """Prepare a network; `build` or `from_bytes` makes it.
+
+        network_class (Callable): Takes settings and sizes as keyword arguments. The module takes
+            a NamedTuple of tensors and a dropout rate, and returns a tensor and its end state.
+        settings (Dict[str, Any]): The arguments that the config decides; plain values.
+        """
+        super().__init__(None, config=settings)
+        self._network_class = network_class
+        self._sizes: Optional[Dict[str, int]] = None
+
+    def build(self, **sizes: int) -> None:
+        """Make the network afresh.
+
+        sizes (int): The arguments of the network that the data decides.
+        """
+        self._sizes = sizes
+        self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
+
+    def predict(self, ids: NamedTuple) -> Floats2d:
+        """Run the network without gradients. Safe to call from many threads at a time.
+
+        ids (NamedTuple): Arrays.
+        RETURNS (Floats2d): The network's output.
+        """
+        _use_one_thread_after_fork()
+        with torch.inference_mode():
+            output, _ = self._network(self._to_tensors(ids))
+        return torch2xp(output)
+
+    def begin_update(
+        self, ids: NamedTuple, dropout: float = 0.0
+    ) -> Tuple[Floats2d, Callable[[Floats2d], None]]:
+        """Run the network for training.
+
+        ids (NamedTuple): Arrays.
+        dropout (float): The dropout rate.
+        RETURNS (Tuple[Floats2d, Callable]): The output, and a function that takes the gradient
+            of the loss with respect to it and adds up the gradients of the parameters.
+        """
+        _use_one_thread_after_fork()
+        output, _ = self._network(self._to_tensors(ids), dropout)
+
+        def backprop(d_output: Floats2d) -> None:
+            if len(d_output):
+                output.backward(xp2torch(d_output, device=output.device))
+
+        return torch2xp(output.detach()), backprop
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Let the optimizer change the parameters, in place, and forget the gradients."""
+        for name, parameter in self._network.named_parameters():
+            if parameter.grad is not None:
+                new, _ = optimizer(
+                    (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad)
+                )
+                parameter.data.copy_(xp2torch(new, device=parameter.device))
+                parameter.grad = None
+
+    @contextmanager
+    def use_params(self, params: Dict[Tuple[int, str], FloatsXd]) -> Iterator[None]:
+        """Put other values, such as an optimizer's averages, in place of the parameters.
+
+        params (Dict[Tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
+            parameters that have no entry keep their values.
+        """
+        parameters = dict(self._model.named_parameters()) if self._model is not None else {}
+        trained = {
+            name: parameter.data.clone()
+            for name, parameter in parameters.items()
+            if (self.id, name) in params
+        }
+        try:
+            for name in trained:
+                new = xp2torch(params[self.id, name], device=self.device)
+                parameters[name].data.copy_(new)
+            yield
+        finally:
+            for name, values in trained.items():
+                parameters[name].data.copy_(values)
+
+    def to_bytes(self) -> bytes:
+        """Serialize settings, sizes and weights; the weights as safetensors, never as a pickle."""
+        weights = None
+        if self._model is not None:
+            state = {name: value.contiguous() for name, value in self._model.state_dict().items()}
+            weights = safetensors.torch.save(state)
+        message = {"settings": self.cfg, "sizes": self._sizes, "weights": weights}
+        message["digest"] = _digest(message)
+        return srsly.msgpack_dumps(message)
+
+    def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
+        """Build the network that was saved, and load its weights.
+
+        bytes_data (bytes): What `to_bytes` returned.
+        RETURNS (NetworkShim): The shim itself.
+        RAISES: ValueError if the data are damaged, or were saved with other settings; the network
+            stays as it was.
+        """
+        message = srsly.msgpack_loads(bytes_data)
+        if message.pop("digest", None) != _digest(message):
+            raise ValueError("The network's weights are damaged: their checksum differs.")
+        other = [
+            f"{name} = {message['settings'].get(name)!r} (here {value!r})"
+            for name, value in self.cfg.items()
+            if message["settings"].get(name) != value
+        ]
+        if other:
+            raise ValueError(
+                f"The model was saved with other settings: {', '.join(other)}. "
+                "Use the config that it was trained with."
+            )
+        if message["weights"] is None:
+            self._model = self._sizes = None
+            return self
+        network = self._network_class(**self.cfg, **message["sizes"])
+        network.load_state_dict(safetensors.torch.load(message["weights"]), strict=True)
+        self._model = network.to(get_torch_default_device())
+        self._sizes = message["sizes"]
+        return self
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        """Unpickle, copy or deepcopy under an id of its own, which optimizers know it by."""
+        self.__dict__.update(state)
+        with Shim.global_id_lock:
+            Shim.global_id += 1
+            self.id = Shim.global_id
+
+    @property
+    def _network(self) -> torch.nn.Module:
+        if self._model is None:
+            raise ValueError(
+                "The model has no weights yet: initialize it with training data "
+                "(nlp.initialize or spacy train), or load a trained pipeline."
+            )
+        return self._model
+
+    def _to_tensors(self, ids: IdsT) -> IdsT:
+        device = self.device
+        return type(ids)(*(xp2torch(array, device=device) for array in ids))
+
+
+def _digest(message: Dict[str, Any]) -> bytes:
+    contents = {key: message.get(key) for key in ("settings", "sizes", "weights")}
+    return sha256(srsly.msgpack_dumps(contents)).digest()

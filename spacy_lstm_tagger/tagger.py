@@ -1,0 +1,267 @@
+"""Scores in, annotated Docs out: the component `lstm_tagger`."""
+
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
+
+import numpy
+from spacy.language import Language
+from spacy.parts_of_speech import IDS as POS_IDS
+from spacy.pipeline import Tagger
+from spacy.scorer import Scorer
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.util import registry
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, SequenceCategoricalCrossentropy, to_numpy
+from thinc.types import Floats2d, Ints1d
+
+SCORE_WEIGHTS: Dict[str, Dict[str, Optional[float]]] = {
+    "tag": {"tag_acc": 1.0},
+    "pos": {"pos_acc": 1.0},
+    "morph": {"morph_acc": 1.0, "morph_per_feat": None},
+}
+
+DEFAULT_MODEL = Config().from_str(
+    """
+[model]
+@architectures = "spacy-lstm-tagger.LSTMTagger.v1"
+"""
+)["model"]
+
+
+def score_labels(
+    examples: Iterable[Example], *, attribute: str = "tag", **settings: Any
+) -> Dict[str, Any]:
+    """Score what a component wrote to its attribute; for "morph" also each feature by itself.
+
+    examples (Iterable[Example]): The examples.
+    attribute (str): "tag", "pos" or "morph".
+    settings (Any): Passed on to `Scorer.score_token_attr`.
+    RETURNS (Dict[str, Any]): "tag_acc", "pos_acc", or "morph_acc" and "morph_per_feat".
+    """
+    if attribute != "morph":
+        return Scorer.score_token_attr(examples, attribute, **settings)
+    examples = list(examples)
+    settings["getter"] = lambda token, _: token.morph.key
+    return {
+        **Scorer.score_token_attr(examples, attribute, **settings),
+        **Scorer.score_token_attr_per_feat(examples, attribute, **settings),
+    }
+
+
+@registry.scorers("spacy-lstm-tagger.lstm_tagger_scorer.v1")
+def make_scorer() -> Callable[..., Dict[str, Any]]:
+    """Return the default scorer of `lstm_tagger`."""
+    return score_labels
+
+
+@Language.factory(
+    "lstm_tagger",
+    default_config={
+        "model": DEFAULT_MODEL,
+        "attribute": "tag",
+        "overwrite": False,
+        "label_smoothing": 0.0,
+        "neg_prefix": "!",
+        "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
+    },
+    assigns=["token.tag"],
+    default_score_weights=SCORE_WEIGHTS["tag"],
+)
+def make_lstm_tagger(
+    nlp: Language,
+    name: str,
+    model: Model[List[Doc], List[Floats2d]],
+    attribute: str,
+    overwrite: bool,
+    label_smoothing: float,
+    neg_prefix: str,
+    scorer: Optional[Callable[..., Dict[str, Any]]],
+) -> "LSTMTagger":
+    """Create the component; its settings are those of `LSTMTagger`."""
+    component = LSTMTagger(
+        nlp.vocab,
+        model,
+        name,
+        attribute=attribute,
+        overwrite=overwrite,
+        label_smoothing=label_smoothing,
+        neg_prefix=neg_prefix,
+        scorer=scorer,
+    )
+    # spaCy reads a factory's meta right after calling it; so each component gets its own.
+    meta = replace(
+        Language.get_factory_meta("lstm_tagger"),
+        assigns=[f"token.{attribute}"],
+        scores=list(SCORE_WEIGHTS[attribute]),
+        default_score_weights=SCORE_WEIGHTS[attribute],
+    )
+    Language.set_factory_meta("lstm_tagger", meta)
+    return component
+
+
+class LSTMTagger(Tagger):
+    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph, and that
+    shows its model all training Docs when it is initialized.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[List[Doc], List[Floats2d]],
+        name: str = "lstm_tagger",
+        *,
+        attribute: str = "tag",
+        overwrite: bool = False,
+        label_smoothing: float = 0.0,
+        neg_prefix: str = "!",
+        scorer: Optional[Callable[..., Dict[str, Any]]] = score_labels,
+    ):
+        """Create the component.
+
+        vocab (Vocab): The pipeline's vocab.
+        model (Model[List[Doc], List[Floats2d]]): Scores each label for each token.
+        name (str): Name of the component in the pipeline, and of its loss.
+        attribute (str): The annotation that it learns and writes: "tag", "pos" or "morph".
+        overwrite (bool): Whether to replace annotation that a Doc has already.
+        label_smoothing (float): Probability that training gives to the other labels together.
+        neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
+        scorer (Optional[Callable]): The scoring method.
+        RAISES: ValueError if the attribute is none of the three.
+        """
+        if attribute not in SCORE_WEIGHTS:
+            raise ValueError(
+                f"{name}: attribute = {attribute!r} can't be tagged; use one of "
+                f"{', '.join(SCORE_WEIGHTS)}."
+            )
+        super().__init__(
+            vocab,
+            model,
+            name,
+            overwrite=overwrite,
+            scorer=scorer,
+            neg_prefix=neg_prefix,
+            label_smoothing=label_smoothing,
+        )
+        self.cfg["attribute"] = attribute
+
+    @property
+    def attribute(self) -> str:
+        """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
+        return self.cfg["attribute"]
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,
+        labels: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Learn the labels and the vocabulary, and build the model for them.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
+        nlp (Optional[Language]): The pipeline.
+        labels (Optional[Sequence[str]]): The labels; None to read them from the examples.
+        RAISES: ValueError if there are no labels, or a label is none for the attribute.
+        """
+        validate_get_examples(get_examples, "LSTMTagger.initialize")
+        examples = list(get_examples())
+        for label in sorted(self._gold_labels(examples)) if labels is None else labels:
+            self.add_label(label)
+        self._require_labels()
+        docs = [example.x for example in examples]
+        for node in self.model.walk():
+            if "vocabulary" in node.attrs:
+                node.attrs["training_docs"] = docs
+        sample = docs[:10]
+        n_labels = len(self.labels)
+        Y = [self.model.ops.alloc2f(len(doc), n_labels) for doc in sample]
+        self.model.initialize(X=sample, Y=Y)
+
+    def add_label(self, label: str) -> int:
+        """Add a label.
+
+        label (str): The label; morphological features in any order.
+        RETURNS (int): 1, or 0 if the component has it already.
+        RAISES: ValueError if it is no string, no label for the attribute, or if the model was
+            initialized with other labels already.
+        """
+        if self.attribute == "pos" and isinstance(label, str) and label not in POS_IDS:
+            raise ValueError(
+                f"{self.name}: {label!r} is no universal part of speech, so attribute = \"pos\" "
+                "can't have it. Use attribute = \"tag\" for other tag sets."
+            )
+        if self.attribute == "morph" and isinstance(label, str):
+            label = self.vocab.strings[self.vocab.morphology.add(label)]
+        return super().add_label(label)
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: List[Floats2d]
+    ) -> Tuple[float, List[Floats2d]]:
+        """Find the loss of a batch and its gradient with respect to the scores.
+
+        examples (Iterable[Example]): The batch.
+        scores (List[Floats2d]): (tokens, labels) probabilities of each Doc.
+        RETURNS (Tuple[float, List[Floats2d]]): The loss and the gradients. Tokens whose label is
+            missing or can't be aligned have none.
+        RAISES: ValueError if the component lacks a gold label.
+        """
+        validate_examples(examples, "LSTMTagger.get_loss")
+        truths = [
+            [label or None for label in example.get_aligned(self.attribute.upper(), as_string=True)]
+            for example in examples
+        ]
+        self._check_known(set(chain.from_iterable(truths)) - {None})
+        loss_function = SequenceCategoricalCrossentropy(
+            names=self.labels,
+            normalize=False,
+            neg_prefix=self.cfg["neg_prefix"],
+            label_smoothing=self.cfg["label_smoothing"],
+        )
+        d_scores, loss = loss_function(scores, truths)
+        return float(loss), d_scores
+
+    def set_annotations(self, docs: Union[Doc, Iterable[Doc]], batch_tag_ids: List[Ints1d]) -> None:
+        """Write labels to the Docs.
+
+        docs (Iterable[Doc]): The Docs.
+        batch_tag_ids (List[Ints1d]): (tokens,) the index of each token's label, for each Doc.
+        """
+        values = numpy.asarray([self._value(label) for label in self.labels], dtype="uint64")
+        for doc, tag_ids in zip([docs] if isinstance(docs, Doc) else docs, batch_tag_ids):
+            if not len(doc):
+                continue
+            annotation = values[to_numpy(tag_ids)]
+            if not self.cfg["overwrite"]:
+                present = doc.to_array(self.attribute)
+                annotation = numpy.where(present == 0, annotation, present)
+            doc.from_array(self.attribute, annotation)
+
+    def _value(self, label: str) -> int:
+        """Return the number that stands for a label in a Doc."""
+        if self.attribute == "pos":
+            return POS_IDS[label]
+        if self.attribute == "morph":
+            return self.vocab.morphology.add(label)
+        return self.vocab.strings.add(label)
+
+    def _gold_labels(self, examples: Iterable[Example]) -> Set[str]:
+        """Collect the labels of the reference Docs; a label that is only denied is one, too."""
+        values: Set[int] = set()
+        for example in examples:
+            values.update(example.y.to_array(self.attribute).tolist())
+        labels = {self.vocab.strings[value] for value in values}
+        return {label.removeprefix(self.cfg["neg_prefix"] or "") for label in labels} - {""}
+
+    def _check_known(self, gold: Set[str]) -> None:
+        unknown = {label.removeprefix(self.cfg["neg_prefix"] or "") for label in gold}.difference(
+            self.labels
+        )
+        if unknown:
+            raise ValueError(
+                f"{self.name}: the training data have labels that the component lacks: "
+                f"{', '.join(sorted(unknown))}. Its labels are fixed when it is initialized; "
+                f"initialize it with all of them, or list them in the config, "
+                f"[initialize.components.{self.name}] labels."
+            )
