@@ -108,9 +108,7 @@ def _build(
     return Model(
         name,
         partial(forward, window_length=window_length, unknown_rate=unknown_rate),
-        init=partial(
-            init, min_frequency=min_frequency, has_labels=network_class is TaggerNetwork
-        ),
+        init=partial(init, min_frequency=min_frequency, has_labels=network_class is TaggerNetwork),
         dims={"nO": nO},
         attrs={"vocabulary": learn_vocabulary([]), "dropout_rate": 0.0},
         shims=[NetworkShim(network_class, network_settings)],
@@ -134,8 +132,9 @@ def encode(
         "include_static_vectors": shim.cfg["include_static_vectors"],
     }
     if not is_train:
-        window = {"window_length": PREDICTION_WINDOW * window_length, "context": window_length}
-        Y = shim.predict(token_ids(docs, **reading, **window))
+        window = PREDICTION_WINDOW * window_length
+        ids = token_ids(docs, **reading, window_length=window, context=window_length)
+        Y = shim.predict(ids)
         return model.ops.unflatten(Y, lengths), lambda dY: []
     ids = token_ids(docs, **reading, window_length=window_length, unknown_rate=unknown_rate)
     Y, backprop_network = shim.begin_update(ids, model.attrs["dropout_rate"])

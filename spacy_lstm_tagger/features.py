@@ -2,14 +2,18 @@
 
 from collections import Counter
 from itertools import chain
-from typing import Dict, Iterable, NamedTuple, Sequence, Tuple, TypedDict
+from typing import Any, Dict, Iterable, NamedTuple, Sequence, Tuple, TypedDict
 
 import numpy
+from numpy.typing import NDArray
 from spacy.attrs import ORTH
 from spacy.lang.lex_attrs import word_shape
 from spacy.tokens import Doc
 from thinc.api import to_numpy
-from thinc.types import Floats2d, Ints1d, Ints2d
+
+Ints1d = NDArray[numpy.int64]
+Floats2d = NDArray[numpy.float32]
+Array = Any  # of numpy where Docs are read, of torch in the network
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
@@ -36,6 +40,8 @@ class TokenIds(NamedTuple):
     per type. A position is a token in its window; a token that is also the context of another
     window has several positions.
 
+    All are integers but the vectors, which are floats of 32 bits.
+
     words: (types,) the word, lower-cased.
     affixes: (types, 3) prefix, suffix and shape.
     spellings: (characters,) the characters of each type, one type after another.
@@ -46,14 +52,14 @@ class TokenIds(NamedTuple):
     kept: (tokens,) the position that counts for each token of the batch.
     """
 
-    words: Ints1d
-    affixes: Ints2d
-    spellings: Ints1d
-    spelling_lengths: Ints1d
-    vectors: Floats2d
-    types: Ints1d
-    window_lengths: Ints1d
-    kept: Ints1d
+    words: Array
+    affixes: Array
+    spellings: Array
+    spelling_lengths: Array
+    vectors: Array
+    types: Array
+    window_lengths: Array
+    kept: Array
 
 
 def affixes(form: str) -> Tuple[str, str, str]:

@@ -61,11 +61,40 @@ def inverse(permutation: Tensor) -> Tensor:
     return undo
 
 
-class LSTMEncoder(nn.Module):
-    """Embed each word by all that is known of its form, and run an LSTM over the sentence.
+class CharacterLSTM(nn.Module):
+    """Read each word character by character (Ling et al. 2015).
 
-    The word's embedding, those of its affixes and its projected static vector are added up; the
-    final hidden state of an LSTM over its characters is appended (Ling et al. 2015).
+    n_characters: Size of the vocabulary, UNKNOWN not counted.
+    character_width: Width of the embedding of a character.
+    lstm_width: Width of the LSTM, per direction.
+    bidirectional: Whether to read in both directions.
+    """
+
+    def __init__(
+        self, n_characters: int, character_width: int, lstm_width: int, bidirectional: bool
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(1 + n_characters, character_width)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.lstm = nn.LSTM(character_width, lstm_width, bidirectional=bidirectional)
+
+    def forward(self, spellings: Tensor, lengths: Tensor) -> Tensor:
+        """Return (types, directions * lstm_width): the final hidden state for each type.
+
+        spellings: (characters,) ids of the characters of all types, one type after another.
+        lengths: (types,) how many characters each type has.
+        """
+        order, batch_sizes, ranks = pack(lengths)
+        packed = PackedSequence(self.embedding(spellings[order]), batch_sizes)
+        _, (hidden, _) = self.lstm(packed)  # (directions, types, lstm_width)
+        return hidden.transpose(0, 1).flatten(1)[inverse(ranks)]
+
+
+class LSTMEncoder(nn.Module):
+    """Embed each word by all that is known of its form, and run an LSTM over the words.
+
+    The word's embedding, those of its affixes and its projected static vector are added up; what
+    the LSTM over its characters ends with is appended.
 
     n_words, n_affixes, n_characters: Sizes of the vocabulary, UNKNOWN not counted.
     vector_width: Width of the static vectors.
@@ -100,20 +129,18 @@ class LSTMEncoder(nn.Module):
         self.width = self.directions * lstm_width
         self.words = nn.Embedding(1 + n_words, word_width)
         nn.init.zeros_(self.words.weight)
-        input_width = word_width
-        self.affixes = self.vectors = self.characters = self.character_lstm = None
-        if affixes:
-            self.affixes = nn.Embedding(1 + n_affixes, word_width)
+        self.affixes = nn.Embedding(1 + n_affixes, word_width) if affixes else None
+        if self.affixes is not None:
             nn.init.normal_(self.affixes.weight, std=0.1)
-        if include_static_vectors:
-            self.vectors = nn.Linear(vector_width, word_width, bias=False)
-        if character_lstm_width:
-            self.characters = nn.Embedding(1 + n_characters, character_width)
-            nn.init.normal_(self.characters.weight, std=0.3)
-            self.character_lstm = nn.LSTM(
-                character_width, character_lstm_width, bidirectional=bidirectional
-            )
-            input_width += self.directions * character_lstm_width
+        self.vectors = (
+            nn.Linear(vector_width, word_width, bias=False) if include_static_vectors else None
+        )
+        self.characters = (
+            CharacterLSTM(n_characters, character_width, character_lstm_width, bidirectional)
+            if character_lstm_width
+            else None
+        )
+        input_width = word_width + self.directions * character_lstm_width
         self.lstms = nn.ModuleList(
             nn.LSTM(self.width if layer else input_width, lstm_width, bidirectional=bidirectional)
             for layer in range(depth)
@@ -145,23 +172,24 @@ class LSTMEncoder(nn.Module):
             packed = drop(output.data, dropout)
             ends.append(end)
         back = inverse(ranks)
-        hidden, cell = (torch.cat(parts)[:, back] for parts in zip(*ends))
+        hidden, cell = (torch.cat(parts)[:, back] for parts in zip(*ends, strict=True))
         return packed[inverse(order)[ids.kept]], State(hidden, cell)
 
     def embed(self, ids: "TokenIds") -> Tensor:
-        """Return (types, input_width): what the LSTM over words reads of each type."""
-        unknown, known = self.words.weight[0], (ids.words > 0)[:, None]
-        vectors = unknown + self.words(ids.words) * known
+        """Return (types, input_width): what the LSTM over words reads of each type.
+
+        A word's embedding is its difference from an unknown word, zero at first; so a word that
+        was never seen in training is an unknown word, although it is in the vocabulary.
+        """
+        unknown, is_known = self.words.weight[0], (ids.words > 0)[:, None]
+        vectors = unknown + self.words(ids.words) * is_known
         if self.affixes is not None:
-            vectors = vectors + self.affixes(ids.affixes).sum(1)
+            vectors = vectors + self.affixes(ids.affixes).sum(dim=1)
         if self.vectors is not None:
             vectors = vectors + self.vectors(ids.vectors)
-        if self.character_lstm is None:
+        if self.characters is None:
             return vectors
-        order, batch_sizes, ranks = pack(ids.spelling_lengths)
-        packed = PackedSequence(self.characters(ids.spellings[order]), batch_sizes)
-        _, (hidden, _) = self.character_lstm(packed)  # (directions, types, character_lstm_width)
-        spelled = hidden.transpose(0, 1).flatten(1)[inverse(ranks)]
+        spelled = self.characters(ids.spellings, ids.spelling_lengths)
         return torch.cat((vectors, spelled), dim=1)
 
 

@@ -3,7 +3,7 @@
 import os
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, cast
 
 import safetensors.torch
 import srsly
@@ -12,8 +12,6 @@ from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
 from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
-
-IdsT = TypeVar("IdsT", bound=NamedTuple)
 
 _process = os.getpid()
 
@@ -54,23 +52,23 @@ class NetworkShim(PyTorchShim):
         self._sizes = sizes
         self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
 
-    def predict(self, ids: NamedTuple) -> Floats2d:
+    def predict(self, ids: Any) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
 
-        ids (NamedTuple): Arrays.
+        ids (NamedTuple): Arrays, as the network takes tensors.
         RETURNS (Floats2d): The network's output.
         """
         _use_one_thread_after_fork()
         with torch.inference_mode():
             output, _ = self._network(self._to_tensors(ids))
-        return torch2xp(output)
+        return cast(Floats2d, torch2xp(output))
 
-    def begin_update(
-        self, ids: NamedTuple, dropout: float = 0.0
+    def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
+        self, ids: Any, dropout: float = 0.0
     ) -> Tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
-        ids (NamedTuple): Arrays.
+        ids (NamedTuple): Arrays, as the network takes tensors.
         dropout (float): The dropout rate.
         RETURNS (Tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
@@ -82,15 +80,15 @@ class NetworkShim(PyTorchShim):
             if len(d_output):
                 output.backward(xp2torch(d_output, device=output.device))
 
-        return torch2xp(output.detach()), backprop
+        return cast(Floats2d, torch2xp(output.detach())), backprop
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
         for name, parameter in self._network.named_parameters():
             if parameter.grad is not None:
-                new, _ = optimizer(
-                    (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad)
-                )
+                values = cast(FloatsXd, torch2xp(parameter.data))
+                gradient = cast(FloatsXd, torch2xp(parameter.grad))
+                new, _ = optimizer((self.id, name), values, gradient)
                 parameter.data.copy_(xp2torch(new, device=parameter.device))
                 parameter.grad = None
 
@@ -172,7 +170,7 @@ class NetworkShim(PyTorchShim):
             )
         return self._model
 
-    def _to_tensors(self, ids: IdsT) -> IdsT:
+    def _to_tensors(self, ids: Any) -> Any:
         device = self.device
         return type(ids)(*(xp2torch(array, device=device) for array in ids))
 

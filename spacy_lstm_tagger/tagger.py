@@ -1,7 +1,6 @@
 """Scores in, annotated Docs out: the component `lstm_tagger`."""
 
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy
@@ -189,8 +188,8 @@ class LSTMTagger(Tagger):
         """
         if self.attribute == "pos" and isinstance(label, str) and label not in POS_IDS:
             raise ValueError(
-                f"{self.name}: {label!r} is no universal part of speech, so attribute = \"pos\" "
-                "can't have it. Use attribute = \"tag\" for other tag sets."
+                f'{self.name}: {label!r} is no universal part of speech, so attribute = "pos" '
+                'can\'t have it. Use attribute = "tag" for other tag sets.'
             )
         if self.attribute == "morph" and isinstance(label, str):
             label = self.vocab.strings[self.vocab.morphology.add(label)]
@@ -208,11 +207,12 @@ class LSTMTagger(Tagger):
         RAISES: ValueError if the component lacks a gold label.
         """
         validate_examples(examples, "LSTMTagger.get_loss")
-        truths = [
-            [label or None for label in example.get_aligned(self.attribute.upper(), as_string=True)]
+        attribute = self.attribute.upper()
+        truths: List[Any] = [
+            [label or None for label in example.get_aligned(attribute, as_string=True)]
             for example in examples
         ]
-        self._check_known(set(chain.from_iterable(truths)) - {None})
+        self._check_known({label for labels in truths for label in labels if label})
         loss_function = SequenceCategoricalCrossentropy(
             names=self.labels,
             normalize=False,
@@ -229,7 +229,8 @@ class LSTMTagger(Tagger):
         batch_tag_ids (List[Ints1d]): (tokens,) the index of each token's label, for each Doc.
         """
         values = numpy.asarray([self._value(label) for label in self.labels], dtype="uint64")
-        for doc, tag_ids in zip([docs] if isinstance(docs, Doc) else docs, batch_tag_ids):
+        docs = [docs] if isinstance(docs, Doc) else docs
+        for doc, tag_ids in zip(docs, batch_tag_ids, strict=True):
             if not len(doc):
                 continue
             annotation = values[to_numpy(tag_ids)]

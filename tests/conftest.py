@@ -1,0 +1,92 @@
+"""Small data and small models that many tests share."""
+
+from typing import Any, Callable, Dict, List
+
+import numpy
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Model
+
+SENTENCES = [
+    ("The dog ate the apple", "DET NN V DET NN", "DET NOUN VERB DET NOUN"),
+    ("Everybody read that book", "NN V DET NN", "PRON VERB DET NOUN"),
+]
+MORPHS = [
+    ["Definite=Def", "Number=Sing", "Tense=Past|VerbForm=Fin", "Definite=Def", "Number=Sing"],
+    ["", "Tense=Past|VerbForm=Fin", "PronType=Dem", "Number=Sing"],
+]
+WIDTHS = {"word_width": 6, "character_width": 4, "character_lstm_width": 3, "lstm_width": 5}
+
+
+@pytest.fixture
+def nlp() -> Language:
+    return spacy.blank("en")
+
+
+@pytest.fixture
+def make_docs() -> Callable[..., List[Doc]]:
+    """Return a function that makes Docs of one new vocab, from texts with spaces between words."""
+    vocab = Vocab()
+
+    def make(*texts: str) -> List[Doc]:
+        return [Doc(vocab, words=text.split()) for text in texts]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Dict[str, Any]:
+    """The config of a model that trains in no time."""
+    return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **WIDTHS}
+
+
+@pytest.fixture(scope="session")
+def make_examples() -> Callable[[Language], List[Example]]:
+    """Return a function that annotates the two sentences with tags, parts of speech and morphs."""
+
+    def make(nlp: Language) -> List[Example]:
+        examples = []
+        for (text, tags, pos), morphs in zip(SENTENCES, MORPHS, strict=True):
+            words = text.split()
+            reference = Doc(
+                nlp.vocab, words=words, tags=tags.split(), pos=pos.split(), morphs=morphs
+            )
+            examples.append(Example(Doc(nlp.vocab, words=words), reference))
+        return examples
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def train(make_examples, tiny) -> Callable[..., Language]:
+    """Return a function that trains an `lstm_tagger` on the two sentences until it knows them."""
+
+    def train_tagger(nlp: Language, name: str = "lstm_tagger", **config: Any) -> Language:
+        nlp.add_pipe("lstm_tagger", name=name, config={"model": tiny, **config})
+        examples = make_examples(nlp)
+        optimizer = nlp.initialize(lambda: examples)
+        optimizer.learn_rate = 0.03
+        for _ in range(40):
+            nlp.update(examples, sgd=optimizer)
+        return nlp
+
+    return train_tagger
+
+
+@pytest.fixture(scope="session")
+def weights_of() -> Callable[[Model], Dict[str, numpy.ndarray]]:
+    """Return a function that copies the weights out of all networks of a model."""
+
+    def weights(model: Model) -> Dict[str, numpy.ndarray]:
+        return {
+            f"{i} {name}": value.detach().numpy().copy()
+            for i, node in enumerate(model.walk())
+            for shim in node.shims
+            for name, value in shim._model.state_dict().items()
+        }
+
+    return weights

@@ -1,0 +1,387 @@
+"""Tests of `network.py`: the torch modules against `nn.LSTM`, one sentence at a time."""
+
+import subprocess
+import sys
+from itertools import chain, permutations, product
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+from torch.testing import assert_close
+
+from spacy_lstm_tagger import network as network_module
+from spacy_lstm_tagger.features import TokenIds
+from spacy_lstm_tagger.network import LSTMEncoder, State, TaggerNetwork, inverse, pack
+
+SETTINGS: Dict[str, Any] = {
+    "n_words": 6,
+    "n_affixes": 5,
+    "n_characters": 7,
+    "vector_width": 4,
+    "word_width": 5,
+    "character_width": 4,
+    "character_lstm_width": 3,
+    "lstm_width": 6,
+    "depth": 1,
+    "bidirectional": True,
+    "affixes": True,
+    "include_static_vectors": True,
+}
+VARIANTS: List[Dict[str, Any]] = [
+    {},
+    {"depth": 2},
+    {"depth": 3},
+    {"depth": 3, "bidirectional": False},
+    {"bidirectional": False},
+    {"character_lstm_width": 0},
+    {"character_lstm_width": 0, "depth": 2, "bidirectional": False},
+    {"affixes": False},
+    {"include_static_vectors": False},
+    {"affixes": False, "include_static_vectors": False, "character_lstm_width": 0},
+]
+SENTENCES = [[0, 1, 2, 3], [4], [5, 1, 1, 6, 0, 7], [2, 2], [7, 3, 0, 1]]
+SPELLINGS = [[1], [2, 0, 3], [7, 7], [4, 5, 6, 1, 2], [0], [3, 3, 3], [1, 6], [5, 2, 1, 4]]
+N_LABELS = 4
+BLOCKED = """
+import importlib.util, sys
+from types import SimpleNamespace
+for name in ["spacy", "thinc", "spacy_lstm_tagger"]:
+    sys.modules[name] = None
+spec = importlib.util.spec_from_file_location("network", sys.argv[1])
+network = importlib.util.module_from_spec(spec)
+sys.modules["network"] = network
+spec.loader.exec_module(network)
+import torch
+encoder = network.LSTMEncoder(
+    n_words=3, n_affixes=3, n_characters=3, vector_width=0, word_width=4, character_width=4,
+    character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,
+    include_static_vectors=False,
+)
+ids = SimpleNamespace(
+    words=torch.tensor([1, 2]), affixes=torch.tensor([[1, 2, 3], [0, 0, 1]]),
+    spellings=torch.tensor([1, 2, 3]), spelling_lengths=torch.tensor([1, 2]),
+    vectors=torch.zeros(0, 0), types=torch.tensor([0, 1, 0]), window_lengths=torch.tensor([3]),
+    kept=torch.tensor([0, 1, 2]),
+)
+print(tuple(encoder(ids)[0].shape))
+"""
+
+
+def make_encoder(**settings: Any) -> LSTMEncoder:
+    """Make an encoder all of whose parameters are far from zero."""
+    torch.manual_seed(0)
+    encoder = LSTMEncoder(**{**SETTINGS, **settings})
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return encoder
+
+
+def make_ids(windows: List[List[int]], kept: Optional[List[int]] = None) -> TokenIds:
+    """Return ids of eight types, the first of which is UNKNOWN, in the given windows."""
+    random = torch.Generator().manual_seed(1)
+    positions = list(chain(*windows))
+    return TokenIds(
+        words=torch.tensor([0, 1, 2, 3, 4, 5, 6, 0]),
+        affixes=torch.randint(0, 6, (8, 3), generator=random),
+        spellings=torch.tensor(list(chain(*SPELLINGS))),
+        spelling_lengths=torch.tensor([len(spelling) for spelling in SPELLINGS]),
+        vectors=torch.randn((8, 4), generator=random),
+        types=torch.tensor(positions, dtype=torch.int64),
+        window_lengths=torch.tensor([len(window) for window in windows], dtype=torch.int64),
+        kept=torch.tensor(range(len(positions)) if kept is None else kept, dtype=torch.int64),
+    )
+
+
+def no_ids() -> TokenIds:
+    """Return the ids of a batch without tokens."""
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return TokenIds(
+        nothing, nothing.reshape(0, 3), nothing, nothing, torch.zeros(0, 4), *[nothing] * 3
+    )
+
+
+def whole_lstm(encoder: LSTMEncoder) -> nn.LSTM:
+    """Put the layers of an encoder into one module of torch."""
+    first = encoder.lstms[0]
+    lstm = nn.LSTM(
+        first.input_size,
+        first.hidden_size,
+        num_layers=len(encoder.lstms),
+        bidirectional=first.bidirectional,
+    )
+    lstm.load_state_dict(
+        {
+            name.replace("_l0", f"_l{layer}"): value
+            for layer, one in enumerate(encoder.lstms)
+            for name, value in one.state_dict().items()
+        }
+    )
+    return lstm
+
+
+def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
+    """Embed one type as the docstring of `LSTMEncoder` says."""
+    vector = encoder.words.weight[0].clone()
+    if ids.words[i]:
+        vector += encoder.words.weight[ids.words[i]]
+    if encoder.affixes is not None:
+        for affix in ids.affixes[i]:
+            vector += encoder.affixes.weight[affix]
+    if encoder.vectors is not None:
+        vector += encoder.vectors.weight @ ids.vectors[i]
+    if encoder.character_lstm is None:
+        return vector
+    spelling = torch.stack([encoder.characters.weight[c] for c in SPELLINGS[i]])
+    _, (hidden, _) = encoder.character_lstm(spelling)
+    return torch.cat([vector, *hidden])
+
+
+def encode_slowly(
+    encoder: LSTMEncoder, ids: TokenIds, windows: List[List[int]], state: Optional[State] = None
+) -> Tuple[Tensor, State]:
+    """Run torch's own LSTM over one sentence at a time."""
+    lstm = whole_lstm(encoder)
+    outputs, ends = [], []
+    for i, window in enumerate(windows):
+        begin = None if state is None else (state.hidden[:, i], state.cell[:, i])
+        vectors = torch.stack([embed_slowly(encoder, ids, token) for token in window])
+        output, end = lstm(vectors, begin)
+        outputs.append(output)
+        ends.append(end)
+    hidden, cell = zip(*ends, strict=True)
+    return torch.cat(outputs), State(torch.stack(hidden, 1), torch.stack(cell, 1))
+
+
+def make_state(encoder: LSTMEncoder, n_windows: int) -> State:
+    random = torch.Generator().manual_seed(2)
+    shape = (len(encoder.lstms) * encoder.directions, n_windows, encoder.lstms[0].hidden_size)
+    return State(torch.randn(shape, generator=random), torch.randn(shape, generator=random))
+
+
+@pytest.mark.parametrize("n_sequences", [1, 2, 3, 4])
+def test_pack_lays_out_as_torch_does(n_sequences: int) -> None:
+    for lengths in product(range(1, 5), repeat=n_sequences):
+        order, batch_sizes, ranks = pack(torch.tensor(lengths))
+        sequences = torch.arange(sum(lengths)).split(lengths)
+        ranked = [sequences[i] for i in ranks]
+        expected = pack_padded_sequence(
+            pad_sequence(ranked), torch.tensor([len(sequence) for sequence in ranked])
+        )
+        assert order.tolist() == expected.data.tolist()
+        assert batch_sizes.tolist() == expected.batch_sizes.tolist()
+
+
+@pytest.mark.parametrize("lengths", [[1], [2, 2, 2], [1, 3, 2, 3, 1], list(range(1, 30))])
+def test_pack_ranks_the_longest_first_and_equals_in_order(lengths: List[int]) -> None:
+    expected = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    assert pack(torch.tensor(lengths)).ranks.tolist() == expected
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_inverse_undoes_every_permutation(n: int) -> None:
+    for permutation in permutations(range(n)):
+        order = torch.tensor(permutation, dtype=torch.int64)
+        assert order[inverse(order)].tolist() == list(range(n))
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: Dict[str, Any]) -> None:
+    encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
+    vectors, state = encoder(ids)
+    expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES)
+    assert_close(vectors, expected_vectors)
+    assert_close(state.hidden, expected_state.hidden)
+    assert_close(state.cell, expected_state.cell)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_encoder_starts_from_the_state_that_is_passed(settings: Dict[str, Any]) -> None:
+    encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
+    begin = make_state(encoder, len(SENTENCES))
+    vectors, state = encoder(ids, state=begin)
+    expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES, begin)
+    assert_close(vectors, expected_vectors)
+    assert_close(state.hidden, expected_state.hidden)
+    assert_close(state.cell, expected_state.cell)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_zeros_as_state_equal_none(settings: Dict[str, Any]) -> None:
+    encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
+    zeros = State(*map(torch.zeros_like, make_state(encoder, len(SENTENCES))))
+    assert_close(encoder(ids, state=zeros)[0], encoder(ids)[0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_tagger_scores_each_vector_of_its_encoder(settings: Dict[str, Any]) -> None:
+    network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
+    network.encoder.load_state_dict(make_encoder(**settings).state_dict())
+    scores, state = network(make_ids(SENTENCES))
+    vectors, expected_state = encode_slowly(network.encoder, make_ids(SENTENCES), SENTENCES)
+    expected = [network.output.weight @ vector + network.output.bias for vector in vectors]
+    assert_close(scores, torch.stack(expected))
+    assert_close(state.hidden, expected_state.hidden)
+
+
+def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
+    network = TaggerNetwork(n_labels=N_LABELS, **SETTINGS)
+    ids, begin = make_ids(SENTENCES), make_state(network.encoder, len(SENTENCES))
+    torch.manual_seed(3)
+    scores, end = network(ids, 0.5, begin)
+    torch.manual_seed(3)
+    vectors, expected_end = network.encoder(ids, 0.5, begin)
+    assert_close(scores, network.output(vectors), rtol=0, atol=0)
+    assert_close(end.cell, expected_end.cell, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kept", [[], [0], [16, 3, 3, 0], list(range(16, -1, -1))])
+def test_only_kept_positions_are_returned(kept: List[int]) -> None:
+    encoder = make_encoder(depth=2)
+    expected, _ = encode_slowly(encoder, make_ids(SENTENCES), SENTENCES)
+    assert_close(encoder(make_ids(SENTENCES, kept))[0], expected[kept])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_character_features_are_the_last_states_of_torch_lstm(bidirectional: bool) -> None:
+    encoder = make_encoder(bidirectional=bidirectional)
+    embedded = encoder.embed(make_ids(SENTENCES))
+    for i, spelling in enumerate(SPELLINGS):
+        _, (hidden, _) = encoder.character_lstm(encoder.characters(torch.tensor(spelling)))
+        assert_close(embedded[i, SETTINGS["word_width"] :], hidden.flatten())
+
+
+@pytest.mark.parametrize(
+    "character_lstm_width, bidirectional, width",
+    [(3, False, 8), (3, True, 11), (0, False, 5), (0, True, 5)],
+)
+def test_words_and_characters_make_the_input_of_the_lstm(
+    character_lstm_width: int, bidirectional: bool, width: int
+) -> None:
+    encoder = make_encoder(
+        word_width=5, character_lstm_width=character_lstm_width, bidirectional=bidirectional
+    )
+    assert encoder.embed(make_ids(SENTENCES)).shape == (8, width)
+    assert encoder.lstms[0].input_size == width
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_stepping_token_by_token_equals_running_at_once(depth: int) -> None:
+    encoder = make_encoder(depth=depth, bidirectional=False)
+    sentences = [[0, 1, 2, 3], [5, 1, 1, 6], [7, 3, 0, 1]]
+    vectors, end = encoder(make_ids(sentences))
+    state, steps = None, []
+    for tokens in zip(*sentences, strict=True):
+        step, state = encoder(make_ids([[token] for token in tokens]), state=state)
+        steps.append(step)
+    assert_close(torch.stack(steps, 1).flatten(0, 1), vectors)
+    assert_close(state.hidden, end.hidden)
+    assert_close(state.cell, end.cell)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_stretches_of_unequal_lengths_equal_running_at_once(depth: int) -> None:
+    encoder = make_encoder(depth=depth, bidirectional=False)
+    begins, ends = [[0], [5, 1, 1], [2, 2]], [[1, 2, 3, 4], [6], [7, 0]]
+    vectors, end = encoder(make_ids([a + b for a, b in zip(begins, ends, strict=True)]))
+    first, state = encoder(make_ids(begins))
+    second, state = encoder(make_ids(ends), state=state)
+    parts = zip(first.split([1, 3, 2]), second.split([4, 1, 2]), strict=True)
+    assert_close(torch.cat(list(chain(*parts))), vectors)
+    assert_close(state.hidden, end.hidden)
+    assert_close(state.cell, end.cell)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("bidirectional, directions", [(False, 1), (True, 2)])
+@pytest.mark.parametrize("windows", [SENTENCES, [[3]], []])
+def test_states_are_layers_by_windows_by_width(
+    depth: int, bidirectional: bool, directions: int, windows: List[List[int]]
+) -> None:
+    encoder = make_encoder(depth=depth, bidirectional=bidirectional)
+    _, state = encoder(make_ids(windows) if windows else no_ids())
+    expected = (depth * directions, len(windows), SETTINGS["lstm_width"])
+    assert state.hidden.shape == state.cell.shape == expected
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_zero_tokens_have_zero_vectors_and_scores(settings: Dict[str, Any]) -> None:
+    network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
+    assert network(no_ids(), 0.5)[0].shape == (0, N_LABELS)
+    assert network.encoder(no_ids(), 0.5)[0].shape == (0, network.encoder.width)
+
+
+def test_zero_tokens_leave_the_state_as_it_was() -> None:
+    encoder = make_encoder()
+    state = make_state(encoder, 0)
+    _, end = encoder(no_ids(), state=state)
+    assert_close(end.hidden, state.hidden)
+    assert_close(end.cell, state.cell)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_without_dropout_the_encoder_is_deterministic(training: bool) -> None:
+    encoder = make_encoder(depth=2).train(training)
+    first, second = (encoder(make_ids(SENTENCES))[0] for _ in range(2))
+    assert_close(first, second, rtol=0, atol=0)
+    assert (first != 0).all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_drops_and_scales_the_output(training: bool) -> None:
+    encoder, ids = make_encoder(depth=1).train(training), make_ids(SENTENCES * 20)
+    torch.manual_seed(0)
+    dropped = torch.stack([encoder(ids, 0.25)[0] for _ in range(20)])
+    zeros = (dropped == 0).float().mean()
+    assert abs(zeros - 0.25) < 0.02
+    assert dropped[dropped != 0].abs().max() > 1  # an LSTM's output is below 1 in size
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_dropout_drops_the_input_of_each_lstm(depth: int) -> None:
+    encoder = make_encoder(depth=depth, bidirectional=False)
+    _, state = encoder(make_ids([[1, 2, 3]]), 1.0)
+    for lstm, hidden in zip(encoder.lstms, state.hidden, strict=True):
+        _, (expected, _) = lstm(torch.zeros(3, lstm.input_size))
+        assert_close(hidden, expected)
+
+
+def test_a_word_that_was_never_trained_equals_an_unknown_word() -> None:
+    encoder = LSTMEncoder(**SETTINGS)
+    nn.init.normal_(encoder.words.weight[:1].data)
+    ids = make_ids(SENTENCES)
+    unknown = ids._replace(words=torch.zeros_like(ids.words))
+    assert_close(encoder(ids)[0], encoder(unknown)[0], rtol=0, atol=0)
+
+
+def test_a_trained_word_differs_from_an_unknown_word() -> None:
+    encoder, ids = make_encoder(), make_ids(SENTENCES)
+    unknown = encoder.embed(ids._replace(words=torch.zeros_like(ids.words)))
+    differs = (encoder.embed(ids) != unknown).any(1)
+    assert differs.tolist() == (ids.words > 0).tolist()
+
+
+def test_training_reaches_every_parameter() -> None:
+    network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, "depth": 3})
+    network(make_ids(SENTENCES))[0].square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    "setting, missing",
+    [
+        ({"character_lstm_width": 0}, "character"),
+        ({"affixes": False}, "affixes"),
+        ({"include_static_vectors": False}, "vectors"),
+    ],
+)
+def test_what_is_switched_off_has_no_parameters(setting: Dict[str, Any], missing: str) -> None:
+    names = [name for name, _ in make_encoder(**setting).named_parameters()]
+    assert not [name for name in names if name.startswith(missing)]
+    assert [name for name, _ in make_encoder().named_parameters() if name.startswith(missing)]
+
+
+def test_the_network_runs_without_spacy() -> None:
+    command = [sys.executable, "-c", BLOCKED, network_module.__file__]
+    assert subprocess.check_output(command, text=True).strip() == "(3, 8)"

@@ -1,0 +1,506 @@
+"""Tests of `shim.py`: gradients, optimizers, averages, copies, saving and threads."""
+
+import copy
+import gc
+import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import numpy
+import pytest
+import srsly
+import torch
+from spacy.tokens import Doc
+from spacy.vectors import Vectors
+from thinc.api import SGD, Adam, Model, set_dropout_rate
+from thinc.types import Floats2d
+from torch import Tensor, nn
+
+from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.network import TaggerNetwork
+from spacy_lstm_tagger.shim import NetworkShim
+
+MakeModel = Callable[..., Model[List[Doc], List[Floats2d]]]
+
+TEXTS = ["The dog ate the apple", "", "Everybody read", "that 🙂 old book"]
+WIDTHS = {"word_width": 4, "character_width": 3, "character_lstm_width": 2, "lstm_width": 4}
+N_LABELS = 3
+SETTINGS: Dict[str, Any] = {
+    **WIDTHS,
+    "depth": 1,
+    "bidirectional": True,
+    "affixes": True,
+    "include_static_vectors": False,
+}
+SIZES = {"n_words": 5, "n_affixes": 5, "n_characters": 5, "vector_width": 0, "n_labels": N_LABELS}
+VARIANTS: List[Dict[str, Any]] = [
+    {},
+    {"depth": 2, "bidirectional": False},
+    {"depth": 3},
+    {"character_lstm_width": 0},
+    {"affixes": False},
+    {"include_static_vectors": True},
+]
+
+
+COPIES: List[Callable[[Model], Model]] = [
+    lambda model: model.copy(),
+    copy.deepcopy,
+    lambda model: pickle.loads(pickle.dumps(model)),
+]
+
+
+@pytest.fixture
+def docs(make_docs: Callable[..., List[Doc]]) -> List[Doc]:
+    docs = make_docs(*TEXTS)
+    table = numpy.random.RandomState(0).normal(size=(3, 4)).astype("float32")
+    strings = docs[0].vocab.strings
+    docs[0].vocab.vectors = Vectors(strings=strings, data=table, keys=["dog", "book", "the"])
+    return docs
+
+
+@pytest.fixture
+def make_model(docs: List[Doc]) -> MakeModel:
+    """Return a function that makes a model for the Docs, with weights far from zero."""
+
+    def make(architecture: Callable = LSTMTagger, **settings: Any) -> Model:
+        torch.manual_seed(0)
+        model = architecture(**{**WIDTHS, "unknown_rate": 0.0, "window_length": 3, **settings})
+        n_labels = N_LABELS if architecture is LSTMTagger else model.get_dim("nO")
+        model.initialize(X=docs, Y=[numpy.zeros((len(doc), n_labels), "float32") for doc in docs])
+        for parameter in parameters_of(model).values():
+            nn.init.normal_(parameter, std=0.5)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def shim() -> NetworkShim:
+    torch.manual_seed(0)
+    shim = NetworkShim(TaggerNetwork, SETTINGS)
+    shim.build(**SIZES)
+    return shim
+
+
+@pytest.fixture
+def collecting_garbage() -> Iterator[None]:
+    """Switch garbage collection on again, which a failing `srsly.msgpack_loads` leaves off."""
+    yield
+    gc.enable()
+
+
+def parameters_of(model: Model) -> Dict[str, nn.Parameter]:
+    return dict(model.shims[0]._model.named_parameters())
+
+
+def weights_of(model: Model) -> Dict[str, Tensor]:
+    """Return the weights as they are now."""
+    return {name: value.detach().clone() for name, value in parameters_of(model).items()}
+
+
+def same(weights: Dict[str, Tensor], others: Dict[str, Tensor]) -> bool:
+    return weights.keys() == others.keys() and all(
+        torch.equal(weights[name], others[name]) for name in weights
+    )
+
+
+def train_step(model: Model, docs: List[Doc]) -> Tuple[float, List[Floats2d]]:
+    """Run forward and backward for a loss; return the loss and its gradient."""
+    torch.manual_seed(0)
+    Y, backprop = model.begin_update(docs)
+    random = numpy.random.RandomState(1)
+    if model.name == "lstm_tagger":
+        target = [numpy.eye(N_LABELS)[random.randint(N_LABELS, size=len(y))] for y in Y]
+        loss = -sum((t * numpy.log(y)).sum() for t, y in zip(target, Y, strict=True))
+        dY = [(y - t).astype(y.dtype) for t, y in zip(target, Y, strict=True)]
+    else:
+        dY = [random.normal(size=y.shape).astype(y.dtype) for y in Y]
+        loss = sum((d * y).sum() for d, y in zip(dY, Y, strict=True))
+    backprop(dY)
+    return float(loss), dY
+
+
+def update(model: Model, docs: List[Doc], optimizer: Any, n_times: int = 1) -> None:
+    for _ in range(n_times):
+        train_step(model, docs)
+        model.finish_update(optimizer)
+
+
+def moved(model: Model, steps: Dict[str, Tensor], by: float) -> Model:
+    """Move the parameters of a model some steps on."""
+    for name, parameter in parameters_of(model).items():
+        parameter.data += by * steps[name]
+    return model
+
+
+@pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_gradients_equal_finite_differences(
+    make_model: MakeModel,
+    docs: List[Doc],
+    architecture: Callable,
+    dropout: float,
+    settings: Dict[str, Any],
+) -> None:
+    model = make_model(architecture, **settings)
+    set_dropout_rate(model, dropout)
+    network = model.shims[0]._model.double()
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    train_step(model, docs)
+    gradients = {name: value.grad.clone() for name, value in parameters_of(model).items()}
+    for _ in range(3):
+        steps = {name: 1e-6 * torch.randn_like(value) for name, value in gradients.items()}
+        below, above = (train_step(moved(model, steps, by), docs)[0] for by in (-1, 2))
+        moved(model, steps, -1)
+        expected = sum(float((gradients[name] * step).sum()) for name, step in steps.items())
+        assert (above - below) / 2 == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients_of_batches_add_up(make_model: MakeModel, docs: List[Doc]) -> None:
+    model = make_model()
+    parts = []
+    for batch in (docs[:2], docs[2:]):
+        train_step(model, batch)
+        parts.append({name: value.grad for name, value in parameters_of(model).items()})
+        model.shims[0]._model.zero_grad()
+    for batch in (docs[:2], docs[2:]):
+        train_step(model, batch)
+    for name, parameter in parameters_of(model).items():
+        torch.testing.assert_close(parameter.grad, parts[0][name] + parts[1][name])
+
+
+def test_prediction_between_forward_and_backward_changes_no_gradient(
+    make_model: MakeModel, docs: List[Doc]
+) -> None:
+    model = make_model()
+    train_step(model, docs)
+    expected = {name: value.grad for name, value in parameters_of(model).items()}
+    model.shims[0]._model.zero_grad()
+    torch.manual_seed(0)
+    Y, backprop = model.begin_update(docs)
+    _, dY = train_step(model.copy(), docs)
+    model.predict(docs[::-1])
+    backprop(dY)
+    found = {name: value.grad for name, value in parameters_of(model).items()}
+    assert same(found, expected)
+
+
+@pytest.mark.parametrize("learn_rate", [0.1, 0.5])
+def test_finish_update_takes_one_step_of_the_optimizer(
+    make_model: MakeModel, docs: List[Doc], learn_rate: float
+) -> None:
+    model = make_model()
+    train_step(model, docs)
+    expected = {
+        name: value.detach() - learn_rate * value.grad
+        for name, value in parameters_of(model).items()
+    }
+    before = weights_of(model)
+    model.finish_update(SGD(learn_rate, grad_clip=0.0))
+    assert not any(torch.equal(value, before[name]) for name, value in weights_of(model).items())
+    torch.testing.assert_close(weights_of(model), expected)
+
+
+def test_finish_update_clears_gradients(make_model: MakeModel, docs: List[Doc]) -> None:
+    model, optimizer = make_model(), SGD(0.1)
+    update(model, docs, optimizer)
+    once = weights_of(model)
+    model.finish_update(optimizer)
+    assert same(weights_of(model), once)
+    assert all(value.grad is None for value in parameters_of(model).values())
+
+
+def test_finish_update_changes_parameters_in_place(make_model: MakeModel, docs: List[Doc]) -> None:
+    model = make_model()
+    before = {name: (id(v), v.data_ptr()) for name, v in parameters_of(model).items()}
+    update(model, docs, Adam(0.1))
+    assert {name: (id(v), v.data_ptr()) for name, v in parameters_of(model).items()} == before
+
+
+def test_a_batch_without_tokens_trains_nothing(make_model: MakeModel, docs: List[Doc]) -> None:
+    model = make_model()
+    before = weights_of(model)
+    update(model, [docs[1], docs[1]], Adam(0.1, L2=0.1))
+    assert same(weights_of(model), before)
+
+
+def test_averages_stand_in_for_the_weights_and_the_weights_return(
+    make_model: MakeModel, docs: List[Doc]
+) -> None:
+    model, optimizer = make_model(), Adam(0.1, use_averages=True)
+    update(model, docs, optimizer, 5)
+    trained, scores = weights_of(model), model.predict(docs)[0]
+    with model.use_params(optimizer.averages):
+        for name, value in weights_of(model).items():
+            assert value.numpy().tolist() == optimizer.averages[model.shims[0].id, name].tolist()
+            assert not torch.equal(value, trained[name])
+        assert (model.predict(docs)[0] != scores).any()
+    assert same(weights_of(model), trained)
+    assert model.predict(docs)[0].tolist() == scores.tolist()
+
+
+def test_averages_are_those_of_the_weights_on_the_way(
+    make_model: MakeModel, docs: List[Doc]
+) -> None:
+    model, optimizer = make_model(), Adam(0.1, use_averages=True)
+    averages: Dict[str, Tensor] = {}
+    for t in range(1, 6):
+        update(model, docs, optimizer)
+        decay = (1 + t) / (10 + t)  # as Thinc's optimizer weighs the first of them
+        for name, value in weights_of(model).items():
+            old = averages.get(name, torch.zeros_like(value))
+            averages[name] = decay * old + (1 - decay) * value
+    with model.use_params(optimizer.averages):
+        torch.testing.assert_close(weights_of(model), averages)
+
+
+def test_the_weights_return_after_an_exception(make_model: MakeModel, docs: List[Doc]) -> None:
+    model, optimizer = make_model(), Adam(0.1, use_averages=True)
+    update(model, docs, optimizer, 3)
+    trained = weights_of(model)
+    with pytest.raises(KeyError), model.use_params(optimizer.averages):
+        raise KeyError
+    assert same(weights_of(model), trained)
+
+
+def test_the_weights_return_after_averages_that_do_not_fit(
+    make_model: MakeModel, docs: List[Doc]
+) -> None:
+    model = make_model()
+    trained, shim_id = weights_of(model), model.shims[0].id
+    averages = {(shim_id, name): numpy.zeros(value.shape) for name, value in trained.items()}
+    averages[shim_id, "output.weight"] = numpy.zeros((99, 99))
+    with pytest.raises(RuntimeError), model.use_params(averages):
+        pass
+    assert same(weights_of(model), trained)
+
+
+def test_averages_of_another_model_change_nothing(make_model: MakeModel, docs: List[Doc]) -> None:
+    model, other, optimizer = make_model(), make_model(), Adam(0.1, use_averages=True)
+    update(other, docs, optimizer, 3)
+    before = weights_of(model)
+    with model.use_params(optimizer.averages):
+        assert same(weights_of(model), before)
+
+
+def test_only_the_parameters_that_are_given_are_replaced(make_model: MakeModel) -> None:
+    model = make_model()
+    before, shim_id = weights_of(model), model.shims[0].id
+    with model.use_params({(shim_id, "output.bias"): numpy.ones(N_LABELS, "float32")}):
+        expected = {**before, "output.bias": torch.ones(N_LABELS)}
+        assert same(weights_of(model), expected)
+    assert same(weights_of(model), before)
+
+
+def test_parameters_may_be_used_before_there_is_a_network() -> None:
+    shim = NetworkShim(TaggerNetwork, SETTINGS)
+    with shim.use_params({(shim.id, "output.bias"): numpy.ones(N_LABELS)}):
+        assert shim._model is None
+
+
+@pytest.mark.parametrize("duplicate", COPIES)
+def test_a_copy_has_the_same_weights_and_an_id_of_its_own(
+    make_model: MakeModel, docs: List[Doc], duplicate: Callable[[Model], Model]
+) -> None:
+    model = make_model()
+    copies = [duplicate(model), duplicate(model), duplicate(duplicate(model))]
+    assert len({one.shims[0].id for one in [model, *copies]}) == 4
+    assert all(same(weights_of(one), weights_of(model)) for one in copies)
+    assert all(one.predict(docs)[0].tolist() == model.predict(docs)[0].tolist() for one in copies)
+
+
+@pytest.mark.parametrize("duplicate", COPIES)
+def test_a_copy_is_optimized_apart_from_its_original(
+    make_model: MakeModel, docs: List[Doc], duplicate: Callable[[Model], Model]
+) -> None:
+    model, optimizer = make_model(), Adam(0.1, use_averages=True)
+    update(model, docs, optimizer, 3)
+    trained = weights_of(model)
+    one, other = duplicate(model), duplicate(model)
+    update(one, docs, optimizer, 2)
+    update(other, docs, Adam(0.1, use_averages=True), 2)
+    assert same(weights_of(model), trained)
+    assert same(weights_of(one), weights_of(other))
+    assert not same(weights_of(one), trained)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_bytes_bring_back_weights_and_scores_exactly(
+    make_model: MakeModel, docs: List[Doc], settings: Dict[str, Any]
+) -> None:
+    model = make_model(**settings)
+    restored = LSTMTagger(**{**WIDTHS, "unknown_rate": 0.0, "window_length": 3, **settings})
+    restored.from_bytes(model.to_bytes())
+    assert same(weights_of(restored), weights_of(model))
+    for scores, expected in zip(restored.predict(docs), model.predict(docs), strict=True):
+        assert scores.tolist() == expected.tolist()
+
+
+def test_bytes_replace_a_network_of_other_sizes(shim: NetworkShim) -> None:
+    other = NetworkShim(TaggerNetwork, SETTINGS)
+    other.build(**{**SIZES, "n_words": 9, "n_labels": 8})
+    assert other.from_bytes(shim.to_bytes()).to_bytes() == shim.to_bytes()
+    assert other._model.output.out_features == N_LABELS
+
+
+def test_a_shim_without_network_survives_bytes(shim: NetworkShim) -> None:
+    empty = NetworkShim(TaggerNetwork, SETTINGS)
+    shim.from_bytes(empty.to_bytes())
+    assert shim._model is None
+    assert shim.to_bytes() == empty.to_bytes()
+
+
+def test_a_loaded_network_is_trained_on(make_model: MakeModel, docs: List[Doc]) -> None:
+    model, restored = make_model(), make_model()
+    restored.from_bytes(model.to_bytes())
+    update(model, docs, SGD(0.1), 2)
+    update(restored, docs, SGD(0.1), 2)
+    assert same(weights_of(restored), weights_of(model))
+
+
+def test_nothing_is_pickled(shim: NetworkShim, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("pickle was used")
+
+    for module in (pickle, torch):
+        for name in {"save", "load", "dump", "dumps", "loads", "Unpickler"} & set(dir(module)):
+            monkeypatch.setattr(module, name, refuse)
+    other = NetworkShim(TaggerNetwork, SETTINGS).from_bytes(shim.to_bytes())
+    assert other.to_bytes() == shim.to_bytes()
+
+
+def test_the_bytes_hold_plain_values_and_bare_numbers(shim: NetworkShim) -> None:
+    message = srsly.msgpack_loads(shim.to_bytes())
+    weights = message.pop("weights")
+    assert isinstance(message.pop("digest"), bytes)
+    assert json.loads(json.dumps(message)) == {"settings": SETTINGS, "sizes": SIZES}
+    end = 8 + int.from_bytes(weights[:8], "little")
+    header = json.loads(weights[8:end])
+    for name, value in shim._model.state_dict().items():
+        begin, stop = header[name]["data_offsets"]
+        assert weights[end + begin : end + stop] == value.numpy().tobytes()
+    assert len(weights) - end == sum(v.nbytes for v in shim._model.state_dict().values())
+
+
+@pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
+@pytest.mark.usefixtures("collecting_garbage")
+def test_altered_bytes_are_refused(shim: NetworkShim, change: int) -> None:
+    data = shim.to_bytes()
+    for i in [*range(600), *range(600, len(data), 37), *range(len(data) - 60, len(data))]:
+        damaged = bytearray(data)
+        damaged[i] ^= change
+        with pytest.raises(ValueError):
+            shim.from_bytes(bytes(damaged))
+    assert shim.to_bytes() == data
+
+
+@pytest.mark.usefixtures("collecting_garbage")
+def test_truncated_bytes_are_refused(shim: NetworkShim) -> None:
+    data = shim.to_bytes()
+    for length in [*range(600), *range(600, len(data), 37), len(data) - 1]:
+        with pytest.raises(ValueError):
+            shim.from_bytes(data[:length])
+    assert shim.to_bytes() == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x90", b"\x80", b"\xc0", b"weights", b"\x80\x80"])
+@pytest.mark.usefixtures("collecting_garbage")
+def test_bytes_of_something_else_are_refused(shim: NetworkShim, data: bytes) -> None:
+    before = shim.to_bytes()
+    with pytest.raises(ValueError, match="damaged"):
+        shim.from_bytes(data)
+    assert shim.to_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("word_width", 5),
+        ("character_width", 4),
+        ("character_lstm_width", 0),
+        ("lstm_width", 5),
+        ("depth", 2),
+        ("bidirectional", False),
+        ("affixes", False),
+        ("include_static_vectors", True),
+    ],
+)
+def test_bytes_of_other_settings_are_refused(shim: NetworkShim, setting: str, value: int) -> None:
+    other = NetworkShim(TaggerNetwork, {**SETTINGS, setting: value})
+    other.build(**{**SIZES, "vector_width": 2})
+    before = other.to_bytes()
+    with pytest.raises(ValueError, match=f"{setting} = {SETTINGS[setting]}.*{value}"):
+        other.from_bytes(shim.to_bytes())
+    assert other.to_bytes() == before
+
+
+class Larger(TaggerNetwork):
+    """A tagger with one parameter more."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.more = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("saved, loaded", [(Larger, TaggerNetwork), (TaggerNetwork, Larger)])
+def test_weights_must_have_the_names_of_the_network(
+    saved: Callable[..., nn.Module], loaded: Callable[..., nn.Module]
+) -> None:
+    shim, other = NetworkShim(saved, SETTINGS), NetworkShim(loaded, SETTINGS)
+    shim.build(**SIZES)
+    other.build(**SIZES)
+    before = other.to_bytes()
+    with pytest.raises((ValueError, RuntimeError), match="more"):
+        other.from_bytes(shim.to_bytes())
+    assert other.to_bytes() == before
+
+
+@pytest.mark.parametrize("saved, loaded", [(LSTMTagger, LSTMTok2Vec), (LSTMTok2Vec, LSTMTagger)])
+def test_bytes_of_another_architecture_are_refused(
+    make_model: MakeModel, saved: Callable, loaded: Callable
+) -> None:
+    data, other = make_model(saved).shims[0].to_bytes(), make_model(loaded)
+    before = weights_of(other)
+    with pytest.raises(ValueError):
+        other.shims[0].from_bytes(data)
+    assert same(weights_of(other), before)
+
+
+@pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
+def test_without_network_nothing_runs(docs: List[Doc], architecture: Callable) -> None:
+    model = architecture(**WIDTHS)
+    for run in (model.predict, model.begin_update):
+        with pytest.raises(ValueError, match="initialize"):
+            run(docs)
+
+
+@pytest.mark.parametrize("docs_at", [slice(0, 1), slice(0, 4)])
+def test_dropout_reaches_training_and_not_prediction(
+    make_model: MakeModel, docs: List[Doc], docs_at: slice
+) -> None:
+    model, batch = make_model(), docs[docs_at]
+    expected = model.predict(batch)[0]
+    set_dropout_rate(model, 0.5)
+    first, second = (model.begin_update(batch)[0][0] for _ in range(2))
+    assert (first != second).any()
+    assert model.predict(batch)[0].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_prediction_from_many_threads_equals_serial(
+    make_model: MakeModel, docs: List[Doc], training: bool
+) -> None:
+    model = make_model(depth=2)
+    set_dropout_rate(model, 0.5)
+    batches = [docs[i % 4 :] + docs[: i % 3] for i in range(60)]
+    expected = [[scores.tolist() for scores in model.predict(batch)] for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        updates = [pool.submit(model.begin_update, docs) for _ in range(60 * training)]
+        found = list(pool.map(model.predict, batches))
+    assert [[scores.tolist() for scores in batch] for batch in found] == expected
+    assert all(update.exception() is None for update in updates)

@@ -1,0 +1,861 @@
+"""The component `lstm_tagger`: labels, training, prediction, and its place in a pipeline."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.metadata import entry_points
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import numpy
+import pytest
+import spacy
+import srsly
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import load_model_from_config
+from thinc.api import SGD, Config, fix_random_seed
+
+from spacy_lstm_tagger.tagger import LSTMTagger, make_lstm_tagger
+
+ATTRIBUTES = ["tag", "pos", "morph"]
+GOLD = {
+    "tag": ["DET", "NN", "V", "DET", "NN"],
+    "pos": ["DET", "NOUN", "VERB", "DET", "NOUN"],
+    "morph": [
+        "Definite=Def",
+        "Number=Sing",
+        "Tense=Past|VerbForm=Fin",
+        "Definite=Def",
+        "Number=Sing",
+    ],
+}
+WORDS = ["The", "dog", "ate", "the", "apple"]
+EMPTY: List[str] = []
+EMPTY_AT = [[EMPTY], [EMPTY, WORDS], [WORDS, EMPTY, ["The", "dog"]], [WORDS, EMPTY]]
+ODD_WORDS = {
+    "one token": ["dog"],
+    "spaces": ["dog", " ", "\n\n", "\t", " " * 50],
+    "10,000 characters": ["x" * 10_000, "dog", "y" * 10_000],
+    "emoji": ["👍🏽", "👩‍👩‍👧‍👦", "🇫🇷", "dog"],
+    "combining characters": ["e\u0301", "é", "Z\u0351\u036b\u0343\u032a", "\u0301"],
+    "unseen scripts": ["สวัสดี", "𒀀𒁀", "שָׁלוֹם", "日本語", "𝔘𝔫𝔦"],
+    "capitals that change length": ["İstanbul", "ß", "ẞ", "ﬃ"],
+}
+SHARED = """
+[nlp]
+lang = "en"
+pipeline = ["tok2vec", "tags", "parts"]
+
+[components]
+
+[components.tok2vec]
+factory = "tok2vec"
+
+[components.tok2vec.model]
+@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
+word_width = 6
+character_width = 4
+character_lstm_width = 3
+lstm_width = 5
+
+[components.tags]
+factory = "lstm_tagger"
+
+[components.tags.model]
+@architectures = "spacy.Tagger.v2"
+
+[components.tags.model.tok2vec]
+@architectures = "spacy.Tok2VecListener.v1"
+width = 10
+upstream = "tok2vec"
+
+[components.parts]
+factory = "lstm_tagger"
+attribute = "pos"
+model = ${components.tags.model}
+"""
+
+
+def annotation(doc: Doc, attribute: str) -> List[str]:
+    names = {"tag": "tag_", "pos": "pos_", "morph": "morph"}
+    return [str(getattr(token, names[attribute])) for token in doc]
+
+
+def annotated(nlp: Language, attribute: str, labels: List[str]) -> Doc:
+    """Return the first sentence with labels; those that are "" are missing."""
+    argument = {"tag": "tags", "pos": "pos", "morph": "morphs"}[attribute]
+    doc = Doc(nlp.vocab, words=WORDS, **{argument: labels})
+    for token, label in zip(doc, labels, strict=True):
+        if attribute == "morph" and not label:
+            token.set_morph(None)
+    return doc
+
+
+def example(nlp: Language, words: List[str], tags: List[str]) -> Example:
+    return Example(Doc(nlp.vocab, words=words), Doc(nlp.vocab, words=words, tags=tags))
+
+
+def gradients(component: LSTMTagger, examples: List[Example]) -> Dict[str, numpy.ndarray]:
+    """Return the gradient of each parameter after one batch."""
+    component.update(examples)
+    network = component.model.shims[0]._model
+    found = {name: p.grad.numpy().copy() for name, p in network.named_parameters()}
+    network.zero_grad()
+    return found
+
+
+def predicted(nlp: Language, attribute: str = "tag", words: List[str] = WORDS) -> List[str]:
+    return annotation(nlp(Doc(nlp.vocab, words=words)), attribute)
+
+
+@pytest.fixture
+def examples(nlp: Language, make_examples: Callable) -> List[Example]:
+    return make_examples(nlp)
+
+
+@pytest.fixture
+def tagger(nlp: Language, examples: List[Example], tiny: Dict[str, Any]) -> LSTMTagger:
+    """An initialized component whose training has no chance in it."""
+    component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "unknown_rate": 0}})
+    nlp.initialize(lambda: examples)
+    return component
+
+
+@pytest.fixture(scope="module")
+def trained(train: Callable) -> Language:
+    """A pipeline that knows the two sentences; not to be changed."""
+    return train(spacy.blank("en"))
+
+
+@pytest.fixture
+def shared(make_examples: Callable) -> Language:
+    """A trained pipeline of an LSTM tok2vec and two components that listen to it."""
+    nlp = load_model_from_config(Config().from_str(SHARED), auto_fill=True)
+    examples = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.03
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    return nlp
+
+
+def test_component_needs_no_import() -> None:
+    (entry_point,) = entry_points(group="spacy_factories", name="lstm_tagger")
+    assert entry_point.load() is make_lstm_tagger
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_attribute_is_learnt_and_no_other_is_written(
+    nlp: Language, train: Callable, attribute: str
+) -> None:
+    train(nlp, attribute=attribute)
+    doc = nlp(Doc(nlp.vocab, words=WORDS))
+    assert annotation(doc, attribute) == GOLD[attribute]
+    assert not any(doc.has_annotation(other.upper()) for other in {*ATTRIBUTES} - {attribute})
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_attribute_is_scored(nlp: Language, attribute: str) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    gold = GOLD[attribute]
+    guess = annotated(nlp, attribute, [gold[1], *gold[1:]])
+    scores = component.score([Example(guess, annotated(nlp, attribute, gold))])
+    assert scores[f"{attribute}_acc"] == pytest.approx(4 / 5)
+    assert not {f"{other}_acc" for other in {*ATTRIBUTES} - {attribute}} & set(scores)
+
+
+def test_each_morphological_feature_is_scored(nlp: Language) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    gold = Doc(nlp.vocab, words=["a", "b"], morphs=["Number=Sing|Case=Nom", "Case=Acc"])
+    guess = Doc(nlp.vocab, words=["a", "b"], morphs=["Number=Sing|Case=Acc", "Case=Acc"])
+    scores = component.score([Example(guess, gold)])
+    assert scores["morph_acc"] == 0.5
+    assert scores["morph_per_feat"]["Number"] == {"p": 1, "r": 1, "f": 1}
+    assert scores["morph_per_feat"]["Case"] == {"p": 0.5, "r": 0.5, "f": 0.5}
+
+
+def test_tokens_without_gold_annotation_are_not_scored(nlp: Language) -> None:
+    component = nlp.add_pipe("lstm_tagger")
+    gold = Doc(nlp.vocab, words=["a", "b", "c"], tags=["X", "", "Y"])
+    guess = Doc(nlp.vocab, words=["a", "b", "c"], tags=["X", "X", "X"])
+    assert component.score([Example(guess, gold)])["tag_acc"] == 0.5
+
+
+@pytest.mark.parametrize("scorer, scores", [(None, {}), (lambda _, **__: {"x": 1}, {"x": 1})])
+def test_scorer_can_be_replaced(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], scorer: Any, scores: Dict
+) -> None:
+    component = LSTMTagger(nlp.vocab, tagger.model, scorer=scorer)
+    assert component.score(examples) == scores
+
+
+@pytest.mark.parametrize(
+    "attribute, weights",
+    [
+        ("tag", {"tag_acc": 1.0}),
+        ("pos", {"pos_acc": 1.0}),
+        ("morph", {"morph_acc": 1.0, "morph_per_feat": None}),
+    ],
+)
+def test_factory_knows_the_attribute(
+    nlp: Language, attribute: str, weights: Dict[str, float]
+) -> None:
+    nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    spacy.blank("en").add_pipe("lstm_tagger", config={"attribute": "pos"})
+    meta = nlp.get_pipe_meta("lstm_tagger")
+    assert nlp.config["training"]["score_weights"] == weights
+    assert (meta.assigns, meta.scores) == ([f"token.{attribute}"], list(weights))
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_overwrite(nlp: Language, attribute: str, overwrite: bool) -> None:
+    config = {"attribute": attribute, "overwrite": overwrite}
+    component = nlp.add_pipe("lstm_tagger", config=config)
+    labels = GOLD[attribute][:3]
+    for label in labels:
+        component.add_label(label)
+    other = {"tag": "XX", "pos": "INTJ", "morph": "Case=Nom"}[attribute]
+    doc = annotated(nlp, attribute, ["", other, labels[0], "", ""])
+    component.set_annotations([doc], [numpy.asarray([0, 1, 2, 0, 1])])
+    kept = [labels[1], labels[2]] if overwrite else [other, labels[0]]
+    assert annotation(doc, attribute) == [labels[0], *kept, labels[0], labels[1]]
+
+
+def test_empty_morphology_is_annotation(nlp: Language) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    component.add_label("Number=Sing")
+    doc = annotated(nlp, "morph", ["_", "", "", "", ""])
+    component.set_annotations([doc], [numpy.zeros(5, dtype="int64")])
+    assert annotation(doc, "morph") == ["", *["Number=Sing"] * 4]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.5])
+def test_gradient_is_probability_less_smoothed_truth(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], smoothing: float
+) -> None:
+    component = LSTMTagger(nlp.vocab, tagger.model, label_smoothing=smoothing)
+    component.cfg["labels"] = list(tagger.labels)
+    scores, _ = tagger.model.begin_update([eg.predicted for eg in examples])
+    _, gradient = component.get_loss(examples, scores)
+    for eg, doc_scores, doc_gradient in zip(examples, scores, gradient, strict=True):
+        for token, row, d_row in zip(eg.reference, doc_scores, doc_gradient, strict=True):
+            gold = numpy.asarray([label == token.tag_ for label in tagger.labels])
+            truth = numpy.where(gold, 1 - smoothing, smoothing / (len(gold) - 1))
+            numpy.testing.assert_allclose(d_row, row - truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("prefix", ["!", "not-"])
+def test_negative_label_moves_only_its_own_score(
+    nlp: Language, tagger: LSTMTagger, prefix: str
+) -> None:
+    tagger.cfg["neg_prefix"] = prefix
+    batch = [example(nlp, WORDS, ["DET", f"{prefix}NN", "", "", ""])]
+    scores, _ = tagger.model.begin_update([eg.predicted for eg in batch])
+    _, (gradient,) = tagger.get_loss(batch, scores)
+    expected = numpy.zeros_like(gradient)
+    expected[0] = scores[0][0] - [1, 0, 0]
+    expected[1, tagger.labels.index("NN")] = scores[0][1, tagger.labels.index("NN")]
+    numpy.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_negative_label_is_unlearnt(nlp: Language, train: Callable) -> None:
+    optimizer = train(nlp).resume_training()
+    assert predicted(nlp)[1] == "NN"
+    batch = [example(nlp, WORDS, ["DET", "!NN", "V", "DET", "NN"])]
+    for _ in range(30):
+        nlp.update(batch, sgd=optimizer)
+    assert predicted(nlp)[1] != "NN" and predicted(nlp)[2:] == GOLD["tag"][2:]
+
+
+def test_denied_labels_are_labels(nlp: Language, tiny: Dict[str, Any]) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    batch = [example(nlp, ["a", "b", "c"], ["A", "!B", ""])]
+    optimizer = nlp.initialize(lambda: batch)
+    assert component.labels == ("A", "B")
+    assert nlp.update(batch, sgd=optimizer)["lstm_tagger"] > 0
+
+
+def test_exclamation_mark_is_a_tag_under_another_prefix(
+    nlp: Language, tiny: Dict[str, Any]
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "neg_prefix": "~"})
+    batch = [example(nlp, ["Go", "!"], ["V", "!"])]
+    optimizer = nlp.initialize(lambda: batch)
+    optimizer.learn_rate = 0.03
+    for _ in range(30):
+        nlp.update(batch, sgd=optimizer)
+    assert component.labels == ("!", "V")
+    assert predicted(nlp, words=["Go", "!"]) == ["V", "!"]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_missing_labels_have_no_gradient(
+    nlp: Language, tiny: Dict[str, Any], make_examples: Callable, attribute: str
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "attribute": attribute})
+    nlp.initialize(lambda: make_examples(nlp))
+    labels = [GOLD[attribute][0], "", GOLD[attribute][2], "", ""]
+    reference = annotated(nlp, attribute, labels)
+    batch = [Example(Doc(nlp.vocab, words=WORDS), reference)]
+    scores, _ = component.model.begin_update([batch[0].predicted])
+    _, (gradient,) = component.get_loss(batch, scores)
+    assert gradient.any(axis=1).tolist() == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "words, targets",
+    [
+        (["The", "dogate", "the", "apple"], ["DET", None, "DET", "NN"]),
+        (["The", "d", "og", "ate", "the", "apple"], ["DET", "NN", "NN", "V", "DET", "NN"]),
+        (["Thed", "og", "ate", "theapple"], [None, "NN", "V", None]),
+    ],
+)
+def test_misaligned_tokens_learn_what_is_certain(
+    nlp: Language, tagger: LSTMTagger, words: List[str], targets: List[str]
+) -> None:
+    reference = Doc(nlp.vocab, words=WORDS, tags=GOLD["tag"])
+    batch = [Example(Doc(nlp.vocab, words=words), reference)]
+    scores, _ = tagger.model.begin_update([batch[0].predicted])
+    _, (gradient,) = tagger.get_loss(batch, scores)
+    rises = [tagger.labels[row.argmin()] if row.any() else None for row in gradient]
+    assert rises == targets
+
+
+def test_partial_annotation_is_learnt(nlp: Language, tiny: Dict[str, Any]) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    batch = [
+        example(nlp, ["I", "like", "green", "eggs"], ["", "V", "J", ""]),
+        Example(
+            Doc(nlp.vocab, words=["He", "hates", "green", "eggs"]),
+            Doc(
+                nlp.vocab,
+                words=["He", "hate", "s", "green", "eggs"],
+                tags=["", "V", "S", "J", ""],
+            ),
+        ),
+    ]
+    optimizer = nlp.initialize(lambda: batch)
+    optimizer.learn_rate = 0.03
+    for _ in range(40):
+        nlp.update(batch, sgd=optimizer)
+    assert predicted(nlp, words=["I", "like", "green", "eggs"])[1:3] == ["V", "J"]
+
+
+def test_labels_come_sorted_from_the_data(tagger: LSTMTagger) -> None:
+    assert tagger.labels == ("DET", "NN", "V") == tagger.label_data
+    assert tagger.model.get_dim("nO") == 3
+
+
+def test_labels_of_all_examples_count(nlp: Language, tiny: Dict[str, Any]) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    nlp.initialize(lambda: [example(nlp, ["x"], [f"T{i:02}"]) for i in range(30)])
+    assert len(component.labels) == 30
+
+
+def test_labels_come_from_a_file(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example], tmp_path: Path
+) -> None:
+    labels = ["V", "EXTRA", "NN", "DET"]
+    srsly.write_json(tmp_path / "labels.json", labels)
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    reader = {"@readers": "spacy.read_labels.v1", "path": str(tmp_path / "labels.json")}
+    nlp.config["initialize"]["components"]["lstm_tagger"] = {"labels": reader}
+    nlp.initialize(lambda: examples)
+    assert component.labels == tuple(labels) and component.model.get_dim("nO") == 4
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_label_data_initializes_another_component(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example], attribute: str
+) -> None:
+    config = {"model": tiny, "attribute": attribute}
+    first = nlp.add_pipe("lstm_tagger", name="first", config=config)
+    second = nlp.add_pipe("lstm_tagger", name="second", config=config)
+    first.initialize(lambda: examples)
+    second.initialize(lambda: examples[:1], labels=first.label_data)
+    assert second.labels == first.labels and len(first.labels) > 2
+
+
+def test_add_label_before_and_after_initialization(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    assert [component.add_label(label) for label in ("X", "X", "NN")] == [1, 0, 1]
+    nlp.initialize(lambda: examples)
+    assert component.labels == ("X", "NN", "DET", "V")
+    assert component.add_label("NN") == 0
+    with pytest.raises(ValueError, match="lstm_tagger"):
+        component.add_label("Y")
+
+
+def test_morphological_label_is_one_label_in_any_order(nlp: Language) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    assert component.add_label("Number=Sing|Case=Nom") == 1
+    assert component.add_label("Case=Nom|Number=Sing") == 0
+    assert component.labels == ("Case=Nom|Number=Sing",)
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+@pytest.mark.parametrize("label", [9, None, b"NN", ["NN"]])
+def test_label_that_is_no_string_is_refused(nlp: Language, attribute: str, label: Any) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    with pytest.raises(ValueError, match="string"):
+        component.add_label(label)
+    assert component.labels == ()
+
+
+@pytest.mark.parametrize("attribute, label", [("pos", "NN"), ("morph", "Plural")])
+def test_label_that_the_attribute_cannot_hold_is_refused(
+    nlp: Language, attribute: str, label: str
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": attribute})
+    with pytest.raises(ValueError, match=f"mine.*{label}"):
+        component.add_label(label)
+    assert component.labels == ()
+
+
+def test_unknown_gold_label_is_refused(
+    nlp: Language, tagger: LSTMTagger, weights_of: Callable
+) -> None:
+    before = weights_of(tagger.model)
+    with pytest.raises(ValueError, match="lstm_tagger.*ODD"):
+        nlp.update([example(nlp, WORDS, ["ODD", "NN", "V", "DET", "NN"])])
+    after = weights_of(tagger.model)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+
+
+def test_no_labels_are_refused(nlp: Language, tiny: Dict[str, Any]) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    with pytest.raises(ValueError, match="lstm_tagger"):
+        nlp.initialize(lambda: [example(nlp, WORDS, [""] * 5)])
+
+
+def test_no_examples_are_refused(nlp: Language, tiny: Dict[str, Any]) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    with pytest.raises(ValueError, match="lstm_tagger"):
+        nlp.initialize(lambda: [])
+
+
+@pytest.mark.parametrize("wrong", [None, [], [1], "text"])
+def test_examples_of_another_type_are_refused(
+    nlp: Language, tagger: LSTMTagger, wrong: Any
+) -> None:
+    with pytest.raises(TypeError):
+        tagger.initialize(wrong)
+
+
+def test_unknown_attribute_is_refused(nlp: Language) -> None:
+    with pytest.raises(ValueError, match="mine.*dep.*tag, pos, morph"):
+        nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": "dep"})
+
+
+def test_initialization_without_data(nlp: Language, tiny: Dict[str, Any]) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    component.add_label("A")
+    component.add_label("B")
+    nlp.initialize()
+    assert set(predicted(nlp)) <= {"A", "B"}
+
+
+def test_initialization_again_forgets(
+    nlp: Language, train: Callable, make_examples: Callable
+) -> None:
+    train(nlp)
+    component = nlp.get_pipe("lstm_tagger")
+    words = ["one", "two"]
+    optimizer = nlp.initialize(lambda: [example(nlp, words, ["NN", "V"])])
+    assert component.model.attrs["vocabulary"]["words"].keys() == {"one", "two"}
+    assert nlp.update([example(nlp, words, ["NN", "V"])], sgd=optimizer)["lstm_tagger"] > 0.1
+
+
+def test_prediction_before_initialization_is_refused(nlp: Language) -> None:
+    nlp.add_pipe("lstm_tagger").add_label("A")
+    with pytest.raises(ValueError, match="initialize"):
+        nlp("a dog")
+
+
+def test_update_before_initialization_is_refused(nlp: Language, examples: List[Example]) -> None:
+    nlp.add_pipe("lstm_tagger").add_label("NN")
+    with pytest.raises(ValueError, match="initialize"):
+        nlp.update(examples, sgd=SGD(0.1))
+
+
+@pytest.mark.parametrize("texts", EMPTY_AT)
+def test_empty_docs_are_tagged(trained: Language, texts: List[List[str]]) -> None:
+    docs = list(trained.pipe(Doc(trained.vocab, words=words) for words in texts))
+    assert [annotation(doc, "tag") for doc in docs] == [
+        predicted(trained, words=words) for words in texts
+    ]
+    assert annotation(trained(""), "tag") == []
+
+
+@pytest.mark.parametrize("texts", EMPTY_AT)
+def test_empty_docs_train(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example], texts: List[List[str]]
+) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    batch = [example(nlp, words, GOLD["tag"][: len(words)]) for words in texts]
+    optimizer = nlp.initialize(lambda: [*batch, *examples])
+    losses = nlp.update(batch, drop=0.2, sgd=optimizer)
+    assert (losses["lstm_tagger"] > 0) == any(texts)
+
+
+def test_empty_reference_teaches_nothing(
+    nlp: Language, tagger: LSTMTagger, weights_of: Callable
+) -> None:
+    before = weights_of(tagger.model)
+    batch = [Example(Doc(nlp.vocab, words=WORDS), Doc(nlp.vocab, words=WORDS))]
+    assert nlp.update(batch, sgd=SGD(0.1, L2=0))["lstm_tagger"] == 0
+    after = weights_of(tagger.model)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+
+
+def test_component_can_be_initialized_on_an_empty_doc_first(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    nlp.initialize(lambda: [example(nlp, [], []), *examples])
+    assert component.labels == ("DET", "NN", "V")
+    assert set(predicted(nlp)) <= set(component.labels)
+
+
+def test_gradients_add_up_around_an_empty_doc(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+) -> None:
+    first, second = examples
+    together = gradients(tagger, [first, example(nlp, [], []), second])
+    apart = [gradients(tagger, [eg]) for eg in (first, second)]
+    assert together.keys() == apart[0].keys()
+    for name, gradient in together.items():
+        numpy.testing.assert_allclose(gradient, sum(g[name] for g in apart), atol=1e-5)
+        assert gradient.any()
+
+
+@pytest.mark.parametrize("words", ODD_WORDS.values(), ids=ODD_WORDS.keys())
+def test_odd_words_are_learnt(nlp: Language, tiny: Dict[str, Any], words: List[str]) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    tags = [f"T{i}" for i in range(len(words))]
+    batch = [example(nlp, words, tags)]
+    optimizer = nlp.initialize(lambda: batch)
+    optimizer.learn_rate = 0.1
+    for _ in range(30):
+        nlp.update(batch, sgd=optimizer)
+    assert predicted(nlp, words=words) == tags
+
+
+@pytest.mark.parametrize("words", ODD_WORDS.values(), ids=ODD_WORDS.keys())
+def test_odd_words_are_tagged_unseen(trained: Language, words: List[str]) -> None:
+    assert set(predicted(trained, words=words)) <= {"DET", "NN", "V"}
+    assert all(token.tag_ for token in trained(" ".join(words)))
+
+
+def test_rehearsal_brings_back_what_was_known(
+    nlp: Language, train: Callable, examples: List[Example], weights_of: Callable
+) -> None:
+    train(nlp, label_smoothing=0.1)
+    model = nlp.get_pipe("lstm_tagger").model
+    docs = [eg.predicted for eg in examples]
+    known = model.ops.flatten(model.begin_update(docs)[0])
+    optimizer = nlp.resume_training()
+    optimizer.learn_rate = 0.01
+    for _ in range(10):
+        nlp.update([example(nlp, WORDS, ["V"] * 5)], sgd=optimizer)
+    drift = numpy.abs(model.ops.flatten(model.begin_update(docs)[0]) - known).sum()
+    for _ in range(20):
+        losses = nlp.rehearse(examples, sgd=optimizer)
+    left = numpy.abs(model.ops.flatten(model.begin_update(docs)[0]) - known).sum()
+    assert losses["lstm_tagger"] > 0 and left < drift / 2
+
+
+def test_rehearsal_needs_resumed_training(nlp: Language, train: Callable) -> None:
+    train(nlp)
+    batch = [example(nlp, WORDS, GOLD["tag"])]
+    assert nlp.get_pipe("lstm_tagger").rehearse(batch, sgd=SGD(0.1)) == {"lstm_tagger": 0.0}
+
+
+def test_training_leaves_the_rehearsal_model_alone(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+) -> None:
+    optimizer = nlp.resume_training()
+    before = weights_of(tagger._rehearsal_model)
+    nlp.update(examples, sgd=optimizer)
+    after, trained = weights_of(tagger._rehearsal_model), weights_of(tagger.model)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+    assert not any(numpy.array_equal(before[name], trained[name]) for name in before)
+
+
+def test_resumed_training_goes_on(nlp: Language, train: Callable) -> None:
+    train(nlp)
+    optimizer = nlp.resume_training()
+    batch = [example(nlp, ["A", "cat", "slept"], ["DET", "NN", "V"])]
+    first = nlp.update(batch, sgd=optimizer)["lstm_tagger"]
+    for _ in range(20):
+        nlp.update(batch, sgd=optimizer)
+    assert nlp.update(batch, sgd=optimizer)["lstm_tagger"] < first / 2
+    assert predicted(nlp) == GOLD["tag"]
+
+
+def test_trained_component_is_sourced(trained: Language, nlp: Language) -> None:
+    nlp.add_pipe("lstm_tagger", source=trained)
+    assert predicted(nlp) == GOLD["tag"]
+    assert nlp.config["training"]["score_weights"] == {"tag_acc": 1.0}
+
+
+def test_trained_component_is_sourced_by_config(trained: Language, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    config = {
+        "nlp": {"lang": "en", "pipeline": ["mine"]},
+        "components": {"mine": {"source": str(tmp_path), "component": "lstm_tagger"}},
+    }
+    assert predicted(load_model_from_config(config, auto_fill=True)) == GOLD["tag"]
+
+
+def test_frozen_component_does_not_change(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+) -> None:
+    before = weights_of(tagger.model)
+    losses = nlp.update(examples, sgd=nlp.resume_training(), exclude=["lstm_tagger"])
+    assert "lstm_tagger" not in losses
+    after = weights_of(tagger.model)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+
+
+def test_annotating_component_shows_its_labels_to_the_next(
+    nlp: Language, train: Callable, examples: List[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(nlp)
+    following = nlp.add_pipe("lstm_tagger", name="following")
+    seen: List[List[str]] = []
+    monkeypatch.setattr(
+        following,
+        "update",
+        lambda batch, **_: seen.extend(annotation(eg.predicted, "tag") for eg in batch),
+    )
+    nlp.update(examples, sgd=False, exclude=["lstm_tagger"], annotates=["lstm_tagger"])
+    assert seen == [annotation(eg.reference, "tag") for eg in examples]
+
+
+def test_disabled_component_does_not_tag(nlp: Language, train: Callable) -> None:
+    train(nlp)
+    with nlp.select_pipes(disable=["lstm_tagger"]):
+        assert predicted(nlp) == [""] * 5
+    assert predicted(nlp) == GOLD["tag"]
+
+
+def test_renamed_component_tags_and_trains(
+    nlp: Language, train: Callable, examples: List[Example], tmp_path: Path
+) -> None:
+    train(nlp).rename_pipe("lstm_tagger", "renamed")
+    assert nlp.pipe_names == ["renamed"] and predicted(nlp) == GOLD["tag"]
+    assert nlp.update(examples, sgd=nlp.resume_training())
+    nlp.to_disk(tmp_path)
+    assert predicted(spacy.load(tmp_path)) == GOLD["tag"]
+
+
+def test_two_components_share_a_pipeline(nlp: Language, train: Callable) -> None:
+    train(train(nlp, name="tags"), name="parts", attribute="pos")
+    doc = nlp(Doc(nlp.vocab, words=WORDS))
+    assert (annotation(doc, "tag"), annotation(doc, "pos")) == (GOLD["tag"], GOLD["pos"])
+    assert nlp.config["training"]["score_weights"] == {"tag_acc": 0.5, "pos_acc": 0.5}
+
+
+def test_two_components_have_a_loss_each(
+    nlp: Language, tagger: LSTMTagger, tiny: Dict[str, Any], examples: List[Example]
+) -> None:
+    nlp.add_pipe("lstm_tagger", name="parts", config={"model": tiny, "attribute": "pos"})
+    losses = nlp.update(examples, sgd=nlp.initialize(lambda: examples))
+    assert losses.keys() == {"lstm_tagger", "parts"} and all(losses.values())
+
+
+def test_listeners_share_one_encoder(shared: Language) -> None:
+    doc = shared(Doc(shared.vocab, words=WORDS))
+    assert annotation(doc, "tag") == GOLD["tag"]
+    assert annotation(doc, "pos") == GOLD["pos"]
+
+
+def test_listeners_train_the_encoder(
+    shared: Language, make_examples: Callable, weights_of: Callable
+) -> None:
+    encoder = shared.get_pipe("tok2vec").model
+    before = weights_of(encoder)
+    shared.update(make_examples(shared), sgd=SGD(0.1))
+    after = weights_of(encoder)
+    assert before and not any(numpy.array_equal(before[name], after[name]) for name in before)
+
+
+def test_replaced_listeners_predict_the_same(shared: Language, weights_of: Callable) -> None:
+    docs = [Doc(shared.vocab, words=words) for words in (WORDS, ["A", "cat"], [], ["dog"])]
+    expected = [annotation(doc, "pos") for doc in shared.pipe(doc.copy() for doc in docs)]
+    shared.replace_listeners("tok2vec", "parts", ["model.tok2vec"])
+    assert [annotation(doc, "pos") for doc in shared.pipe(docs)] == expected
+    assert expected[0] == GOLD["pos"]
+
+
+def test_replaced_listeners_train_apart(
+    shared: Language, make_examples: Callable, weights_of: Callable
+) -> None:
+    shared.replace_listeners("tok2vec", "parts", ["model.tok2vec"])
+    encoder, own = shared.get_pipe("tok2vec").model, shared.get_pipe("parts").model
+    before, own_before = weights_of(encoder), weights_of(own)
+    shared.update(make_examples(shared), sgd=SGD(0.1), exclude=["tok2vec", "tags"])
+    after, own_after = weights_of(encoder), weights_of(own)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+    assert own_before
+    assert not any(numpy.array_equal(own_before[name], own_after[name]) for name in own_before)
+
+
+def test_model_serves_the_tagger_of_spacy(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+) -> None:
+    nlp.add_pipe("tagger", config={"model": tiny})
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.03
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    assert predicted(nlp) == GOLD["tag"]
+    assert nlp.evaluate(examples)["tag_acc"] == 1.0
+
+
+def test_scores_do_not_depend_on_the_batch(
+    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "window_length": 2}})
+    nlp.initialize(lambda: examples)
+    texts = [WORDS, EMPTY, ["dog"], WORDS * 20]
+    docs = [Doc(nlp.vocab, words=words) for words in texts]
+    alone = [component.model.predict([doc])[0] for doc in docs]
+    for order in permutations(range(len(docs))):
+        batch = component.model.predict([docs[i] for i in order])
+        for i, scores in zip(order, batch, strict=True):
+            assert scores.shape == (len(docs[i]), 3)
+            numpy.testing.assert_allclose(scores, alone[i], atol=1e-6)
+
+
+def test_pipe_equals_call_in_any_batch_size(trained: Language) -> None:
+    texts = [WORDS[i:] + WORDS[:i] * j for i in range(5) for j in range(3)]
+    single = [predicted(trained, words=words) for words in texts]
+    for batch_size in (1, 2, 7, 100):
+        docs = [Doc(trained.vocab, words=words) for words in texts]
+        tagged = trained.pipe(docs, batch_size=batch_size)
+        assert [annotation(doc, "tag") for doc in tagged] == single
+
+
+@pytest.mark.parametrize("second_seed, same", [(1, True), (2, False)])
+def test_seed_decides_the_weights(
+    tiny: Dict[str, Any],
+    make_examples: Callable,
+    weights_of: Callable,
+    second_seed: int,
+    same: bool,
+) -> None:
+    weights = []
+    for seed in (1, second_seed):
+        fix_random_seed(seed)
+        nlp = spacy.blank("en")
+        component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+        batch = make_examples(nlp)
+        optimizer = nlp.initialize(lambda batch=batch: batch)
+        for _ in range(3):
+            nlp.update(batch, drop=0.2, sgd=optimizer)
+        weights.append(weights_of(component.model))
+    first, second = weights
+    assert all(numpy.array_equal(first[name], second[name]) == same for name in first)
+
+
+def test_full_dropout_leaves_only_the_bias_to_learn(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+) -> None:
+    before = weights_of(tagger.model)
+    nlp.update(examples, drop=1.0, sgd=SGD(0.1, L2=0))
+    after = weights_of(tagger.model)
+    changed = [name for name in before if not numpy.array_equal(before[name], after[name])]
+    assert changed == ["0 output.bias"]
+
+
+def test_dropout_ends_with_the_update(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+) -> None:
+    docs = [eg.predicted for eg in examples]
+    before = tagger.model.predict(docs)
+    nlp.update(examples, drop=0.9, sgd=False)
+    for first, second in zip(before, tagger.model.predict(docs), strict=True):
+        assert numpy.array_equal(first, second)
+    first, second = (nlp.update(examples, sgd=False)["lstm_tagger"] for _ in range(2))
+    assert first == second > 0
+
+
+def test_averages_reach_the_weights(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+) -> None:
+    optimizer = SGD(0.5, use_averages=True)
+    initial = weights_of(tagger.model)
+    history = []
+    for _ in range(3):
+        nlp.update(examples, sgd=optimizer)
+        history.append(weights_of(tagger.model))
+    averages = {f"0 {name}": value for (_, name), value in optimizer.averages.items()}
+    with nlp.use_params(optimizer.averages):
+        within = weights_of(tagger.model)
+    assert within.keys() == averages.keys() == initial.keys()
+    for name, value in within.items():
+        assert numpy.array_equal(value, averages[name])
+        assert not numpy.array_equal(value, history[-1][name])
+        assert numpy.array_equal(weights_of(tagger.model)[name], history[-1][name])
+
+
+def test_averages_are_what_is_saved_and_predicts(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+) -> None:
+    optimizer = SGD(0.5, use_averages=True)
+    for _ in range(3):
+        nlp.update(examples, sgd=optimizer)
+    docs = [eg.predicted for eg in examples]
+    plain = tagger.model.predict(docs)
+    with nlp.use_params(optimizer.averages):
+        averaged = tagger.model.predict(docs)
+        saved = tagger.model.to_bytes()
+    assert not numpy.allclose(plain[0], averaged[0])
+    loaded = tagger.model.copy().from_bytes(saved)
+    assert numpy.array_equal(loaded.predict(docs)[0], averaged[0])
+
+
+@pytest.mark.parametrize("of_the_model", [True, False])
+def test_weights_come_back_after_an_exception(
+    nlp: Language,
+    tagger: LSTMTagger,
+    examples: List[Example],
+    weights_of: Callable,
+    of_the_model: bool,
+) -> None:
+    optimizer = SGD(0.5, use_averages=True)
+    nlp.update(examples, sgd=optimizer)
+    nlp.update(examples, sgd=optimizer)
+    before = weights_of(tagger.model)
+    use_params = tagger.model.use_params if of_the_model else nlp.use_params
+    with suppress(KeyError), use_params(optimizer.averages):
+        within = weights_of(tagger.model)
+        raise KeyError
+    after = weights_of(tagger.model)
+    assert not any(numpy.array_equal(before[name], within[name]) for name in before)
+    assert all(numpy.array_equal(before[name], after[name]) for name in before)
+
+
+def test_eight_threads_predict_what_one_does(
+    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+) -> None:
+    nlp.update(examples, drop=0.5)
+    texts = [WORDS[i % 5 :] * (1 + i % 7) for i in range(64)]
+    docs = [Doc(nlp.vocab, words=words) for words in texts]
+    serial = [tagger.model.predict([doc])[0] for doc in docs]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            threaded = list(pool.map(lambda doc: tagger.model.predict([doc])[0], docs))
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(map(numpy.array_equal, serial, threaded))
