@@ -24,7 +24,7 @@ WIDTHS = {"word_width": 6, "character_width": 4, "character_lstm_width": 3, "lst
 
 @pytest.fixture
 def nlp() -> Language:
-    return spacy.blank("en")
+    return spacy.blank("xx")  # made four times as fast as "en"
 
 
 @pytest.fixture

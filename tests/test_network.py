@@ -131,10 +131,10 @@ def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
             vector += encoder.affixes.weight[affix]
     if encoder.vectors is not None:
         vector += encoder.vectors.weight @ ids.vectors[i]
-    if encoder.character_lstm is None:
+    if encoder.characters is None:
         return vector
-    spelling = torch.stack([encoder.characters.weight[c] for c in SPELLINGS[i]])
-    _, (hidden, _) = encoder.character_lstm(spelling)
+    spelling = torch.stack([encoder.characters.embedding.weight[c] for c in SPELLINGS[i]])
+    _, (hidden, _) = encoder.characters.lstm(spelling)
     return torch.cat([vector, *hidden])
 
 
@@ -248,7 +248,9 @@ def test_character_features_are_the_last_states_of_torch_lstm(bidirectional: boo
     encoder = make_encoder(bidirectional=bidirectional)
     embedded = encoder.embed(make_ids(SENTENCES))
     for i, spelling in enumerate(SPELLINGS):
-        _, (hidden, _) = encoder.character_lstm(encoder.characters(torch.tensor(spelling)))
+        _, (hidden, _) = encoder.characters.lstm(
+            encoder.characters.embedding(torch.tensor(spelling))
+        )
         assert_close(embedded[i, SETTINGS["word_width"] :], hidden.flatten())
 
 
@@ -371,7 +373,7 @@ def test_training_reaches_every_parameter() -> None:
 @pytest.mark.parametrize(
     "setting, missing",
     [
-        ({"character_lstm_width": 0}, "character"),
+        ({"character_lstm_width": 0}, "characters"),
         ({"affixes": False}, "affixes"),
         ({"include_static_vectors": False}, "vectors"),
     ],

@@ -2,14 +2,12 @@
 
 import copy
 import gc
-import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy
 import pytest
-import srsly
 import torch
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
@@ -182,7 +180,7 @@ def test_prediction_between_forward_and_backward_changes_no_gradient(
     expected = {name: value.grad for name, value in parameters_of(model).items()}
     model.shims[0]._model.zero_grad()
     torch.manual_seed(0)
-    Y, backprop = model.begin_update(docs)
+    _, backprop = model.begin_update(docs)
     _, dY = train_step(model.copy(), docs)
     model.predict(docs[::-1])
     backprop(dY)
@@ -374,17 +372,14 @@ def test_nothing_is_pickled(shim: NetworkShim, monkeypatch: pytest.MonkeyPatch) 
     assert other.to_bytes() == shim.to_bytes()
 
 
-def test_the_bytes_hold_plain_values_and_bare_numbers(shim: NetworkShim) -> None:
-    message = srsly.msgpack_loads(shim.to_bytes())
-    weights = message.pop("weights")
-    assert isinstance(message.pop("digest"), bytes)
-    assert json.loads(json.dumps(message)) == {"settings": SETTINGS, "sizes": SIZES}
-    end = 8 + int.from_bytes(weights[:8], "little")
-    header = json.loads(weights[8:end])
-    for name, value in shim._model.state_dict().items():
-        begin, stop = header[name]["data_offsets"]
-        assert weights[end + begin : end + stop] == value.numpy().tobytes()
-    assert len(weights) - end == sum(v.nbytes for v in shim._model.state_dict().values())
+def test_the_bytes_hold_bare_numbers_and_no_pickle(shim: NetworkShim) -> None:
+    rest = shim.to_bytes()
+    for value in shim._model.state_dict().values():
+        assert value.numpy().tobytes() in rest
+        rest = rest.replace(value.numpy().tobytes(), b"", 1)
+    assert not [
+        sign for sign in (b"PK", b"pickle", b"torch.", b"numpy", b"cpython") if sign in rest
+    ]
 
 
 @pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
@@ -394,7 +389,7 @@ def test_altered_bytes_are_refused(shim: NetworkShim, change: int) -> None:
     for i in [*range(600), *range(600, len(data), 37), *range(len(data) - 60, len(data))]:
         damaged = bytearray(data)
         damaged[i] ^= change
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="damaged"):
             shim.from_bytes(bytes(damaged))
     assert shim.to_bytes() == data
 
@@ -403,7 +398,7 @@ def test_altered_bytes_are_refused(shim: NetworkShim, change: int) -> None:
 def test_truncated_bytes_are_refused(shim: NetworkShim) -> None:
     data = shim.to_bytes()
     for length in [*range(600), *range(600, len(data), 37), len(data) - 1]:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="damaged"):
             shim.from_bytes(data[:length])
     assert shim.to_bytes() == data
 
@@ -500,7 +495,7 @@ def test_prediction_from_many_threads_equals_serial(
     batches = [docs[i % 4 :] + docs[: i % 3] for i in range(60)]
     expected = [[scores.tolist() for scores in model.predict(batch)] for batch in batches]
     with ThreadPoolExecutor(4) as pool:
-        updates = [pool.submit(model.begin_update, docs) for _ in range(60 * training)]
+        runs = [pool.submit(model.begin_update, docs) for _ in range(60 * training)]
         found = list(pool.map(model.predict, batches))
     assert [[scores.tolist() for scores in batch] for batch in found] == expected
-    assert all(update.exception() is None for update in updates)
+    assert all(run.exception() is None for run in runs)

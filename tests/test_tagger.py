@@ -16,7 +16,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from thinc.api import SGD, Config, fix_random_seed
+from thinc.api import SGD, Adam, Config, Optimizer, fix_random_seed
 
 from spacy_lstm_tagger.tagger import LSTMTagger, make_lstm_tagger
 
@@ -39,14 +39,14 @@ ODD_WORDS = {
     "one token": ["dog"],
     "spaces": ["dog", " ", "\n\n", "\t", " " * 50],
     "10,000 characters": ["x" * 10_000, "dog", "y" * 10_000],
-    "emoji": ["👍🏽", "👩‍👩‍👧‍👦", "🇫🇷", "dog"],
-    "combining characters": ["e\u0301", "é", "Z\u0351\u036b\u0343\u032a", "\u0301"],
-    "unseen scripts": ["สวัสดี", "𒀀𒁀", "שָׁלוֹם", "日本語", "𝔘𝔫𝔦"],
+    "emoji": ["👍🏽", "👩\u200d👩\u200d👧", "🇫🇷", "dog"],
+    "combining characters": ["e\u0301", "\u00e9", "Z\u0351\u036b\u0343\u032a", "\u0301"],
+    "unseen scripts": ["สวัสดี", "𒀀𒁀", "שָׁלוֹם", "日本語", "\U0001d518\U0001d52b"],
     "capitals that change length": ["İstanbul", "ß", "ẞ", "ﬃ"],
 }
 SHARED = """
 [nlp]
-lang = "en"
+lang = "xx"
 pipeline = ["tok2vec", "tags", "parts"]
 
 [components]
@@ -98,6 +98,15 @@ def example(nlp: Language, words: List[str], tags: List[str]) -> Example:
     return Example(Doc(nlp.vocab, words=words), Doc(nlp.vocab, words=words, tags=tags))
 
 
+def learn(nlp: Language, examples: List[Example], learn_rate: float = 0.03) -> Optimizer:
+    """Initialize a pipeline and train it until it knows the examples."""
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = learn_rate
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    return optimizer
+
+
 def gradients(component: LSTMTagger, examples: List[Example]) -> Dict[str, numpy.ndarray]:
     """Return the gradient of each parameter after one batch."""
     component.update(examples)
@@ -127,19 +136,13 @@ def tagger(nlp: Language, examples: List[Example], tiny: Dict[str, Any]) -> LSTM
 @pytest.fixture(scope="module")
 def trained(train: Callable) -> Language:
     """A pipeline that knows the two sentences; not to be changed."""
-    return train(spacy.blank("en"))
+    return train(spacy.blank("xx"))
 
 
 @pytest.fixture
-def shared(make_examples: Callable) -> Language:
-    """A trained pipeline of an LSTM tok2vec and two components that listen to it."""
-    nlp = load_model_from_config(Config().from_str(SHARED), auto_fill=True)
-    examples = make_examples(nlp)
-    optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = 0.03
-    for _ in range(40):
-        nlp.update(examples, sgd=optimizer)
-    return nlp
+def shared() -> Language:
+    """A pipeline of an LSTM tok2vec and two components that listen to it."""
+    return load_model_from_config(Config().from_str(SHARED), auto_fill=True)
 
 
 def test_component_needs_no_import() -> None:
@@ -204,7 +207,7 @@ def test_factory_knows_the_attribute(
     nlp: Language, attribute: str, weights: Dict[str, float]
 ) -> None:
     nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
-    spacy.blank("en").add_pipe("lstm_tagger", config={"attribute": "pos"})
+    spacy.blank("xx").add_pipe("lstm_tagger", config={"attribute": "pos"})
     meta = nlp.get_pipe_meta("lstm_tagger")
     assert nlp.config["training"]["score_weights"] == weights
     assert (meta.assigns, meta.scores) == ([f"token.{attribute}"], list(weights))
@@ -284,10 +287,7 @@ def test_exclamation_mark_is_a_tag_under_another_prefix(
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "neg_prefix": "~"})
     batch = [example(nlp, ["Go", "!"], ["V", "!"])]
-    optimizer = nlp.initialize(lambda: batch)
-    optimizer.learn_rate = 0.03
-    for _ in range(30):
-        nlp.update(batch, sgd=optimizer)
+    learn(nlp, batch)
     assert component.labels == ("!", "V")
     assert predicted(nlp, words=["Go", "!"]) == ["V", "!"]
 
@@ -338,10 +338,7 @@ def test_partial_annotation_is_learnt(nlp: Language, tiny: Dict[str, Any]) -> No
             ),
         ),
     ]
-    optimizer = nlp.initialize(lambda: batch)
-    optimizer.learn_rate = 0.03
-    for _ in range(40):
-        nlp.update(batch, sgd=optimizer)
+    learn(nlp, batch)
     assert predicted(nlp, words=["I", "like", "green", "eggs"])[1:3] == ["V", "J"]
 
 
@@ -422,7 +419,7 @@ def test_unknown_gold_label_is_refused(
     nlp: Language, tagger: LSTMTagger, weights_of: Callable
 ) -> None:
     before = weights_of(tagger.model)
-    with pytest.raises(ValueError, match="lstm_tagger.*ODD"):
+    with pytest.raises(ValueError, match=r"lstm_tagger.*ODD"):
         nlp.update([example(nlp, WORDS, ["ODD", "NN", "V", "DET", "NN"])])
     after = weights_of(tagger.model)
     assert all(numpy.array_equal(before[name], after[name]) for name in before)
@@ -449,7 +446,7 @@ def test_examples_of_another_type_are_refused(
 
 
 def test_unknown_attribute_is_refused(nlp: Language) -> None:
-    with pytest.raises(ValueError, match="mine.*dep.*tag, pos, morph"):
+    with pytest.raises(ValueError, match=r"mine.*dep.*tag, pos, morph"):
         nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": "dep"})
 
 
@@ -540,10 +537,7 @@ def test_odd_words_are_learnt(nlp: Language, tiny: Dict[str, Any], words: List[s
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     tags = [f"T{i}" for i in range(len(words))]
     batch = [example(nlp, words, tags)]
-    optimizer = nlp.initialize(lambda: batch)
-    optimizer.learn_rate = 0.1
-    for _ in range(30):
-        nlp.update(batch, sgd=optimizer)
+    learn(nlp, batch, learn_rate=0.1)
     assert predicted(nlp, words=words) == tags
 
 
@@ -608,7 +602,7 @@ def test_trained_component_is_sourced(trained: Language, nlp: Language) -> None:
 def test_trained_component_is_sourced_by_config(trained: Language, tmp_path: Path) -> None:
     trained.to_disk(tmp_path)
     config = {
-        "nlp": {"lang": "en", "pipeline": ["mine"]},
+        "nlp": {"lang": "xx", "pipeline": ["mine"]},
         "components": {"mine": {"source": str(tmp_path), "component": "lstm_tagger"}},
     }
     assert predicted(load_model_from_config(config, auto_fill=True)) == GOLD["tag"]
@@ -671,23 +665,28 @@ def test_two_components_have_a_loss_each(
     assert losses.keys() == {"lstm_tagger", "parts"} and all(losses.values())
 
 
-def test_listeners_share_one_encoder(shared: Language) -> None:
+def test_listeners_share_one_encoder(shared: Language, make_examples: Callable) -> None:
+    learn(shared, make_examples(shared))
     doc = shared(Doc(shared.vocab, words=WORDS))
-    assert annotation(doc, "tag") == GOLD["tag"]
-    assert annotation(doc, "pos") == GOLD["pos"]
+    assert (annotation(doc, "tag"), annotation(doc, "pos")) == (GOLD["tag"], GOLD["pos"])
 
 
 def test_listeners_train_the_encoder(
     shared: Language, make_examples: Callable, weights_of: Callable
 ) -> None:
+    examples = make_examples(shared)
+    shared.initialize(lambda: examples)
     encoder = shared.get_pipe("tok2vec").model
     before = weights_of(encoder)
-    shared.update(make_examples(shared), sgd=SGD(0.1))
+    optimizer = Adam(0.01, L2=0)
+    for _ in range(3):  # output layers begin at zero, and spaCy moves the encoder an update late
+        shared.update(examples, sgd=optimizer)
     after = weights_of(encoder)
     assert before and not any(numpy.array_equal(before[name], after[name]) for name in before)
 
 
-def test_replaced_listeners_predict_the_same(shared: Language, weights_of: Callable) -> None:
+def test_replaced_listeners_predict_the_same(shared: Language, make_examples: Callable) -> None:
+    learn(shared, make_examples(shared))
     docs = [Doc(shared.vocab, words=words) for words in (WORDS, ["A", "cat"], [], ["dog"])]
     expected = [annotation(doc, "pos") for doc in shared.pipe(doc.copy() for doc in docs)]
     shared.replace_listeners("tok2vec", "parts", ["model.tok2vec"])
@@ -698,10 +697,14 @@ def test_replaced_listeners_predict_the_same(shared: Language, weights_of: Calla
 def test_replaced_listeners_train_apart(
     shared: Language, make_examples: Callable, weights_of: Callable
 ) -> None:
+    examples = make_examples(shared)
+    shared.initialize(lambda: examples)
     shared.replace_listeners("tok2vec", "parts", ["model.tok2vec"])
     encoder, own = shared.get_pipe("tok2vec").model, shared.get_pipe("parts").model
     before, own_before = weights_of(encoder), weights_of(own)
-    shared.update(make_examples(shared), sgd=SGD(0.1), exclude=["tok2vec", "tags"])
+    optimizer = Adam(0.01, L2=0)
+    for _ in range(2):
+        shared.update(examples, sgd=optimizer, exclude=["tok2vec", "tags"])
     after, own_after = weights_of(encoder), weights_of(own)
     assert all(numpy.array_equal(before[name], after[name]) for name in before)
     assert own_before
@@ -712,10 +715,7 @@ def test_model_serves_the_tagger_of_spacy(
     nlp: Language, tiny: Dict[str, Any], examples: List[Example]
 ) -> None:
     nlp.add_pipe("tagger", config={"model": tiny})
-    optimizer = nlp.initialize(lambda: examples)
-    optimizer.learn_rate = 0.03
-    for _ in range(40):
-        nlp.update(examples, sgd=optimizer)
+    learn(nlp, examples)
     assert predicted(nlp) == GOLD["tag"]
     assert nlp.evaluate(examples)["tag_acc"] == 1.0
 
@@ -755,7 +755,7 @@ def test_seed_decides_the_weights(
     weights = []
     for seed in (1, second_seed):
         fix_random_seed(seed)
-        nlp = spacy.blank("en")
+        nlp = spacy.blank("xx")
         component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
         batch = make_examples(nlp)
         optimizer = nlp.initialize(lambda batch=batch: batch)
