@@ -110,7 +110,7 @@ def _build(
         partial(forward, window_length=window_length, unknown_rate=unknown_rate),
         init=partial(init, min_frequency=min_frequency, has_labels=network_class is TaggerNetwork),
         dims={"nO": nO},
-        attrs={"vocabulary": learn_vocabulary([]), "dropout_rate": 0.0},
+        attrs={"training_docs": None, "dropout_rate": 0.0},
         shims=[NetworkShim(network_class, network_settings)],
     )
 
@@ -128,7 +128,7 @@ def encode(
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
     reading: Dict[str, Any] = {
-        "vocabulary": model.attrs["vocabulary"],
+        "vocabulary": shim.vocabulary,
         "include_static_vectors": shim.cfg["include_static_vectors"],
     }
     if not is_train:
@@ -171,7 +171,7 @@ def init(
     training data into the vocab, whence their words come, though not their frequencies. Words
     that never occur in training stay what they are at first: equal to an unknown word.
     """
-    docs = model.attrs.pop("training_docs", None)
+    docs, model.attrs["training_docs"] = model.attrs["training_docs"], None
     if Y is not None:
         model.set_dim("nO", Y[0].shape[1])
     if not X:
@@ -195,5 +195,4 @@ def init(
     }
     if has_labels:
         sizes["n_labels"] = model.get_dim("nO")
-    model.attrs["vocabulary"] = vocabulary
-    shim.build(**sizes)
+    shim.build(vocabulary, **sizes)

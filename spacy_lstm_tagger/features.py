@@ -21,7 +21,7 @@ MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both e
 
 
 class Vocabulary(TypedDict):
-    """What the training Docs taught; a plain dict, so that Thinc saves it as an attribute.
+    """What the training Docs taught; plain, so that it can be saved with the weights.
 
     words, affixes, characters: Ids from 1 on, the most frequent first.
     n_frequent: The words with higher ids are rare: seen no more often than they must be to count.
@@ -65,7 +65,7 @@ class TokenIds(NamedTuple):
 def affixes(form: str) -> Tuple[str, str, str]:
     """Return prefix, suffix and shape of a word form, each marked by its kind."""
     lower = form.lower()
-    return f"{lower[:2]}-", f"-{lower[-3:]}", word_shape(form)
+    return f"<{lower[:2]}", f">{lower[-3:]}", f"={word_shape(form)}"
 
 
 def spelling(form: str) -> str:
@@ -173,9 +173,9 @@ def cut(lengths: Ints1d, window_length: int, context: int = 0) -> Tuple[Ints1d, 
     """
     n_windows = -(-lengths // window_length)
     text = numpy.repeat(numpy.arange(len(lengths)), n_windows)
-    size = -(-lengths[text] // n_windows[text])
-    begin = _count_up(n_windows) * size
-    end = numpy.minimum(begin + size, lengths[text])
+    index = _count_up(n_windows)
+    begin = index * lengths[text] // n_windows[text]
+    end = (index + 1) * lengths[text] // n_windows[text]
     seen_from = numpy.maximum(begin - context, 0)
     window_lengths = numpy.minimum(end + context, lengths[text]) - seen_from
     offsets = window_lengths.cumsum() - window_lengths

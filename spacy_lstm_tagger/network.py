@@ -157,8 +157,9 @@ class LSTMEncoder(nn.Module):
         RETURNS (Tuple[Tensor, State]): (tokens, width) vectors, and what the LSTM ends with.
         """
         if not len(ids.window_lengths):
-            nothing = self.words.weight.new_zeros
-            return nothing((0, self.width)), state or State(nothing(0), nothing(0))
+            zeros = self.words.weight.new_zeros
+            n_states, width = len(self.lstms) * self.directions, self.width // self.directions
+            return zeros(0, self.width), State(*zeros(2, n_states, 0, width))
         vectors = self.embed(ids)[ids.types]
         order, batch_sizes, ranks = pack(ids.window_lengths)
         packed = drop(vectors[order], dropout)

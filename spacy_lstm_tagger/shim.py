@@ -13,6 +13,8 @@ from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
+CHECKSUM_LENGTH = sha256().digest_size
+
 _process = os.getpid()
 
 
@@ -42,15 +44,24 @@ class NetworkShim(PyTorchShim):
         """
         super().__init__(None, config=settings)
         self._network_class = network_class
-        self._sizes: Optional[Dict[str, int]] = None
+        self._sizes: Dict[str, int] = {}
+        self._vocabulary: Any = None
 
-    def build(self, **sizes: int) -> None:
+    @property
+    def vocabulary(self) -> Any:
+        """What the ids of the network's input mean; ValueError if there is no network yet."""
+        self._require_network()
+        return self._vocabulary
+
+    def build(self, vocabulary: Any, **sizes: int) -> None:
         """Make the network afresh.
 
+        vocabulary (Any): What the ids of its input mean; kept and saved with the weights.
         sizes (int): The arguments of the network that the data decides.
         """
-        self._sizes = sizes
         self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
+        self._sizes = sizes
+        self._vocabulary = vocabulary
 
     def predict(self, ids: Any) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
@@ -60,7 +71,7 @@ class NetworkShim(PyTorchShim):
         """
         _use_one_thread_after_fork()
         with torch.inference_mode():
-            output, _ = self._network(self._to_tensors(ids))
+            output, _ = self._require_network()(self._to_tensors(ids))
         return cast(Floats2d, torch2xp(output))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
@@ -74,7 +85,7 @@ class NetworkShim(PyTorchShim):
             of the loss with respect to it and adds up the gradients of the parameters.
         """
         _use_one_thread_after_fork()
-        output, _ = self._network(self._to_tensors(ids), dropout)
+        output, _ = self._require_network()(self._to_tensors(ids), dropout)
 
         def backprop(d_output: Floats2d) -> None:
             if len(d_output):
@@ -84,7 +95,7 @@ class NetworkShim(PyTorchShim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
-        for name, parameter in self._network.named_parameters():
+        for name, parameter in self._require_network().named_parameters():
             if parameter.grad is not None:
                 values = cast(FloatsXd, torch2xp(parameter.data))
                 gradient = cast(FloatsXd, torch2xp(parameter.grad))
@@ -115,14 +126,24 @@ class NetworkShim(PyTorchShim):
                 parameters[name].data.copy_(values)
 
     def to_bytes(self) -> bytes:
-        """Serialize settings, sizes and weights; the weights as safetensors, never as a pickle."""
+        """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
+
+        RETURNS (bytes): A checksum, and what it guards.
+        """
         weights = None
         if self._model is not None:
             state = {name: value.contiguous() for name, value in self._model.state_dict().items()}
             weights = safetensors.torch.save(state)
-        message = {"settings": self.cfg, "sizes": self._sizes, "weights": weights}
-        message["digest"] = _digest(message)
-        return srsly.msgpack_dumps(message)
+        contents = srsly.msgpack_dumps(
+            {
+                "network": self._network_class.__name__,
+                "settings": self.cfg,
+                "sizes": self._sizes,
+                "vocabulary": self._vocabulary,
+                "weights": weights,
+            }
+        )
+        return sha256(contents).digest() + contents
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
         """Build the network that was saved, and load its weights.
@@ -132,26 +153,27 @@ class NetworkShim(PyTorchShim):
         RAISES: ValueError if the data are damaged, or were saved with other settings; the network
             stays as it was.
         """
-        message = srsly.msgpack_loads(bytes_data)
-        if message.pop("digest", None) != _digest(message):
-            raise ValueError("The network's weights are damaged: their checksum differs.")
-        other = [
-            f"{name} = {message['settings'].get(name)!r} (here {value!r})"
-            for name, value in self.cfg.items()
-            if message["settings"].get(name) != value
-        ]
-        if other:
-            raise ValueError(
-                f"The model was saved with other settings: {', '.join(other)}. "
-                "Use the config that it was trained with."
+        contents = bytes_data[CHECKSUM_LENGTH:]
+        if sha256(contents).digest() != bytes_data[:CHECKSUM_LENGTH]:
+            raise ValueError("the network's weights are damaged: their checksum is wrong")
+        message = srsly.msgpack_loads(contents)
+        here = {"network": self._network_class.__name__, **self.cfg}
+        saved = {"network": message["network"], **message["settings"]}
+        if saved != here:
+            differences = ", ".join(
+                f"{name} = {saved.get(name)!r} (here {here.get(name)!r})"
+                for name in {**saved, **here}
+                if saved.get(name) != here.get(name)
             )
-        if message["weights"] is None:
-            self._model = self._sizes = None
-            return self
-        network = self._network_class(**self.cfg, **message["sizes"])
-        network.load_state_dict(safetensors.torch.load(message["weights"]), strict=True)
-        self._model = network.to(get_torch_default_device())
+            raise ValueError(f"it was saved with other settings: {differences}")
+        network = None
+        if message["weights"] is not None:
+            network = self._network_class(**self.cfg, **message["sizes"])
+            network.load_state_dict(safetensors.torch.load(message["weights"]), strict=True)
+            network.to(get_torch_default_device())
+        self._model = network
         self._sizes = message["sizes"]
+        self._vocabulary = message["vocabulary"]
         return self
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
@@ -161,8 +183,7 @@ class NetworkShim(PyTorchShim):
             Shim.global_id += 1
             self.id = Shim.global_id
 
-    @property
-    def _network(self) -> torch.nn.Module:
+    def _require_network(self) -> torch.nn.Module:
         if self._model is None:
             raise ValueError(
                 "The model has no weights yet: initialize it with training data "
@@ -173,8 +194,3 @@ class NetworkShim(PyTorchShim):
     def _to_tensors(self, ids: Any) -> Any:
         device = self.device
         return type(ids)(*(xp2torch(array, device=device) for array in ids))
-
-
-def _digest(message: Dict[str, Any]) -> bytes:
-    contents = {key: message.get(key) for key in ("settings", "sizes", "weights")}
-    return sha256(srsly.msgpack_dumps(contents)).digest()

@@ -171,7 +171,7 @@ class LSTMTagger(Tagger):
         self._require_labels()
         docs = [example.x for example in examples]
         for node in self.model.walk():
-            if "vocabulary" in node.attrs:
+            if "training_docs" in node.attrs:
                 node.attrs["training_docs"] = docs
         sample = docs[:10]
         n_labels = len(self.labels)

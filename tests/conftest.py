@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, fix_random_seed
 
 SENTENCES = [
     ("The dog ate the apple", "DET NN V DET NN", "DET NOUN VERB DET NOUN"),
@@ -66,6 +66,7 @@ def train(make_examples, tiny) -> Callable[..., Language]:
     """Return a function that trains an `lstm_tagger` on the two sentences until it knows them."""
 
     def train_tagger(nlp: Language, name: str = "lstm_tagger", **config: Any) -> Language:
+        fix_random_seed(0)
         nlp.add_pipe("lstm_tagger", name=name, config={"model": tiny, **config})
         examples = make_examples(nlp)
         optimizer = nlp.initialize(lambda: examples)

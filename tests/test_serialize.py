@@ -151,7 +151,7 @@ def test_weights_and_scores_survive(
     loaded = way(trained, tmp_path)
     old, new = trained.get_pipe("lstm_tagger"), loaded.get_pipe("lstm_tagger")
     assert old is not new and old.cfg == new.cfg
-    assert old.model.attrs["vocabulary"] == new.model.attrs["vocabulary"]
+    assert old.model.shims[0].vocabulary == new.model.shims[0].vocabulary
     assert equal(weights_of(old.model), weights_of(new.model))
     assert equal(scores(trained), scores(loaded))
     assert tags(trained) == tags(loaded)
@@ -344,7 +344,7 @@ def test_model_saved_with_other_settings_is_refused(
 ) -> None:
     trained.to_disk(tmp_path)
     config = {"components": {"lstm_tagger": {"model": {setting: value}}}}
-    with pytest.raises(ValueError, match=f"{setting} = .*here {value}.*config"):
+    with pytest.raises(ValueError, match=f"{setting} = .*here {value}"):
         spacy.load(tmp_path, config=config)
 
 
