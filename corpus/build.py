@@ -1,7 +1,7 @@
 """Write the DocBin (.spacy) of each CoNLL-U file below this folder: `python corpus/build.py`."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Union
 
 import spacy
 from spacy.tokens import Doc, DocBin
@@ -19,8 +19,8 @@ def read_conllu(path: Path, vocab: Vocab) -> Iterator[Doc]:
     YIELDS (Doc): The Docs.
     """
     for text in path.read_text(encoding="utf8").split("# newdoc")[1:]:
-        tokens: List[List[str]] = []
-        sent_starts: List[Union[bool, int, None]] = []
+        tokens: list[list[str]] = []
+        sent_starts: list[bool | int | None] = []
         for sentence in text.strip().split("\n\n"):
             rows = [line.split("\t") for line in sentence.splitlines() if line[:1].isdigit()]
             sent_starts.extend(row is rows[0] for row in rows)

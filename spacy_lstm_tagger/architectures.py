@@ -1,6 +1,7 @@
 """Config in, Thinc models out: the registered architectures."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type, Union, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from spacy.tokens import Doc
 from spacy.util import registry
@@ -12,7 +13,7 @@ from .features import learn_vocabulary, token_ids
 from .network import LSTMEncoder, TaggerNetwork
 from .shim import NetworkShim
 
-DocModel = Model[List[Doc], List[Floats2d]]
+DocModel = Model[list[Doc], list[Floats2d]]
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
 PREDICTION_WINDOW = 8  # training windows; longer ones cost less context, shorter ones less memory
@@ -74,7 +75,7 @@ def LSTMTagger(
     min_frequency: int = 1,
     unknown_rate: float = 0.3,
     window_length: int = 32,
-    nO: Optional[int] = None,
+    nO: int | None = None,
 ) -> DocModel:
     """Build an LSTM tagger. Like the model of spaCy's own tagger it returns probabilities while
     it is trained and scores when it predicts, and takes the gradient with respect to the scores.
@@ -90,9 +91,9 @@ def LSTMTagger(
 def _build(
     name: str,
     forward: Callable,
-    network_class: Union[Type[LSTMEncoder], Type[TaggerNetwork]],
+    network_class: type[LSTMEncoder] | type[TaggerNetwork],
     *,
-    nO: Optional[int],
+    nO: int | None,
     min_frequency: int,
     unknown_rate: float,
     window_length: int,
@@ -122,12 +123,12 @@ def _check(setting: str, value: float, least: float, most: float = float("inf"))
 
 
 def encode(
-    model: DocModel, docs: List[Doc], is_train: bool, *, window_length: int, unknown_rate: float
-) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
+    model: DocModel, docs: list[Doc], is_train: bool, *, window_length: int, unknown_rate: float
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`."""
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
-    reading: Dict[str, Any] = {
+    reading: dict[str, Any] = {
         "vocabulary": shim.vocabulary,
         "include_static_vectors": shim.cfg["include_static_vectors"],
     }
@@ -139,7 +140,7 @@ def encode(
     ids = token_ids(docs, **reading, window_length=window_length, unknown_rate=unknown_rate)
     Y, backprop_network = shim.begin_update(ids, model.attrs["dropout_rate"])
 
-    def backprop(dY: List[Floats2d]) -> List[Doc]:
+    def backprop(dY: list[Floats2d]) -> list[Doc]:
         backprop_network(model.ops.flatten(dY))
         return []
 
@@ -147,8 +148,8 @@ def encode(
 
 
 def tag(
-    model: DocModel, docs: List[Doc], is_train: bool, **reading: Any
-) -> Tuple[List[Floats2d], Callable[[List[Floats2d]], List[Doc]]]:
+    model: DocModel, docs: list[Doc], is_train: bool, **reading: Any
+) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Score the labels of each token: the forward pass of `LSTMTagger`."""
     scores, backprop = encode(model, docs, is_train, **reading)
     if is_train:
@@ -158,8 +159,8 @@ def tag(
 
 def init(
     model: DocModel,
-    X: Optional[List[Doc]] = None,
-    Y: Optional[List[Floats2d]] = None,
+    X: list[Doc] | None = None,
+    Y: list[Floats2d] | None = None,
     *,
     min_frequency: int,
     has_labels: bool,

@@ -1,6 +1,6 @@
 """Examples in, Examples with the reference's own tokens out."""
 
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 from spacy.language import Language
 from spacy.tokens import Doc

@@ -1,8 +1,9 @@
 """Docs in, integer ids out; and the vocabulary that stands between them, learnt from Docs."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, Dict, Iterable, NamedTuple, Sequence, Tuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy
 from numpy.typing import NDArray
@@ -27,9 +28,9 @@ class Vocabulary(TypedDict):
     n_frequent: The words with higher ids are rare: seen no more often than they must be to count.
     """
 
-    words: Dict[str, int]
-    affixes: Dict[str, int]
-    characters: Dict[str, int]
+    words: dict[str, int]
+    affixes: dict[str, int]
+    characters: dict[str, int]
     n_frequent: int
 
 
@@ -62,7 +63,7 @@ class TokenIds(NamedTuple):
     kept: Array
 
 
-def affixes(form: str) -> Tuple[str, str, str]:
+def affixes(form: str) -> tuple[str, str, str]:
     """Return prefix, suffix and shape of a word form, each marked by its kind."""
     lower = form.lower()
     return f"<{lower[:2]}", f">{lower[-3:]}", f"={word_shape(form)}"
@@ -162,7 +163,7 @@ def static_vectors(docs: Sequence[Doc], tokens: Ints1d) -> Floats2d:
     return found
 
 
-def cut(lengths: Ints1d, window_length: int, context: int = 0) -> Tuple[Ints1d, Ints1d, Ints1d]:
+def cut(lengths: Ints1d, window_length: int, context: int = 0) -> tuple[Ints1d, Ints1d, Ints1d]:
     """Cut texts that stand one after another into windows of about equal length.
 
     lengths (Ints1d): (texts,) how many tokens each text has.
@@ -194,10 +195,10 @@ def _count_up(lengths: Ints1d) -> Ints1d:
     return numpy.arange(lengths.sum()) - numpy.repeat(lengths.cumsum() - lengths, lengths)
 
 
-def _number(counts: "Counter[str]", min_frequency: int) -> Dict[str, int]:
+def _number(counts: "Counter[str]", min_frequency: int) -> dict[str, int]:
     keys = (key for key, count in counts.most_common() if count >= min_frequency)
     return {key: i for i, key in enumerate(keys, start=UNKNOWN + 1)}
 
 
-def _look_up(keys: Iterable[str], ids: Dict[str, int]) -> Ints1d:
+def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:
     return numpy.fromiter((ids.get(key, UNKNOWN) for key in keys), dtype="int64")

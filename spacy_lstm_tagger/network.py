@@ -8,7 +8,7 @@ The modules have no training mode: a call drops as much as its argument says, so
 may serve many threads at a time.
 """
 
-from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -147,8 +147,8 @@ class LSTMEncoder(nn.Module):
         )
 
     def forward(
-        self, ids: "TokenIds", dropout: float = 0.0, state: Optional[State] = None
-    ) -> Tuple[Tensor, State]:
+        self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
+    ) -> tuple[Tensor, State]:
         """Encode the windows of a batch.
 
         ids (TokenIds): The batch, as tensors.
@@ -163,7 +163,7 @@ class LSTMEncoder(nn.Module):
         vectors = self.embed(ids)[ids.types]
         order, batch_sizes, ranks = pack(ids.window_lengths)
         packed = drop(vectors[order], dropout)
-        ends: List[Tuple[Tensor, Tensor]] = []
+        ends: list[tuple[Tensor, Tensor]] = []
         for layer, lstm in enumerate(self.lstms):
             begin = None
             if state is not None:
@@ -207,8 +207,8 @@ class TaggerNetwork(nn.Module):
         self.output = nn.Linear(self.encoder.width, n_labels)
 
     def forward(
-        self, ids: "TokenIds", dropout: float = 0.0, state: Optional[State] = None
-    ) -> Tuple[Tensor, State]:
+        self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
+    ) -> tuple[Tensor, State]:
         """Return (tokens, labels) scores, and the encoder's `State`; arguments as the encoder's."""
         vectors, state = self.encoder(ids, dropout, state)
         return self.output(vectors), state

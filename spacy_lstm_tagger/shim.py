@@ -1,9 +1,10 @@
 """A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple, cast
+from typing import Any, cast
 
 import safetensors.torch
 import srsly
@@ -35,7 +36,7 @@ class NetworkShim(PyTorchShim):
     apart from its original.
     """
 
-    def __init__(self, network_class: Callable[..., torch.nn.Module], settings: Dict[str, Any]):
+    def __init__(self, network_class: Callable[..., torch.nn.Module], settings: dict[str, Any]):
         """Prepare a network; `build` or `from_bytes` makes it.
 
         network_class (Callable): Takes settings and sizes as keyword arguments. The module takes
@@ -44,7 +45,7 @@ class NetworkShim(PyTorchShim):
         """
         super().__init__(None, config=settings)
         self._network_class = network_class
-        self._sizes: Dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
         self._vocabulary: Any = None
 
     @property
@@ -76,7 +77,7 @@ class NetworkShim(PyTorchShim):
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
         self, ids: Any, dropout: float = 0.0
-    ) -> Tuple[Floats2d, Callable[[Floats2d], None]]:
+    ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
         ids (NamedTuple): Arrays, as the network takes tensors.
@@ -104,7 +105,7 @@ class NetworkShim(PyTorchShim):
                 parameter.grad = None
 
     @contextmanager
-    def use_params(self, params: Dict[Tuple[int, str], FloatsXd]) -> Iterator[None]:
+    def use_params(self, params: dict[tuple[int, str], FloatsXd]) -> Iterator[None]:
         """Put other values, such as an optimizer's averages, in place of the parameters.
 
         params (Dict[Tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
@@ -176,7 +177,7 @@ class NetworkShim(PyTorchShim):
         self._vocabulary = message["vocabulary"]
         return self
 
-    def __setstate__(self, state: Dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle, copy or deepcopy under an id of its own, which optimizers know it by."""
         self.__dict__.update(state)
         with Shim.global_id_lock:

@@ -1,7 +1,12 @@
 """Scores in, annotated Docs out: the component `lstm_tagger`."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Union
+from pathlib import Path
+from typing import (
+    Any,
+)
 
 import numpy
 from spacy.language import Language
@@ -15,7 +20,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, SequenceCategoricalCrossentropy, to_numpy
 from thinc.types import Floats2d, Ints1d
 
-SCORE_WEIGHTS: Dict[str, Dict[str, Optional[float]]] = {
+SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
     "tag": {"tag_acc": 1.0},
     "pos": {"pos_acc": 1.0},
     "morph": {"morph_acc": 1.0, "morph_per_feat": None},
@@ -31,7 +36,7 @@ DEFAULT_MODEL = Config().from_str(
 
 def score_labels(
     examples: Iterable[Example], *, attribute: str = "tag", **settings: Any
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Score what a component wrote to its attribute; for "morph" also each feature by itself.
 
     examples (Iterable[Example]): The examples.
@@ -50,7 +55,7 @@ def score_labels(
 
 
 @registry.scorers("spacy-lstm-tagger.lstm_tagger_scorer.v1")
-def make_scorer() -> Callable[..., Dict[str, Any]]:
+def make_scorer() -> Callable[..., dict[str, Any]]:
     """Return the default scorer of `lstm_tagger`."""
     return score_labels
 
@@ -71,12 +76,12 @@ def make_scorer() -> Callable[..., Dict[str, Any]]:
 def make_lstm_tagger(
     nlp: Language,
     name: str,
-    model: Model[List[Doc], List[Floats2d]],
+    model: Model[list[Doc], list[Floats2d]],
     attribute: str,
     overwrite: bool,
     label_smoothing: float,
     neg_prefix: str,
-    scorer: Optional[Callable[..., Dict[str, Any]]],
+    scorer: Callable[..., dict[str, Any]] | None,
 ) -> "LSTMTagger":
     """Create the component; its settings are those of `LSTMTagger`."""
     component = LSTMTagger(
@@ -105,17 +110,19 @@ class LSTMTagger(Tagger):
     shows its model all training Docs when it is initialized.
     """
 
+    cfg: dict[str, Any]
+
     def __init__(
         self,
         vocab: Vocab,
-        model: Model[List[Doc], List[Floats2d]],
+        model: Model[list[Doc], list[Floats2d]],
         name: str = "lstm_tagger",
         *,
         attribute: str = "tag",
         overwrite: bool = False,
         label_smoothing: float = 0.0,
         neg_prefix: str = "!",
-        scorer: Optional[Callable[..., Dict[str, Any]]] = score_labels,
+        scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
         """Create the component.
 
@@ -154,16 +161,22 @@ class LSTMTagger(Tagger):
         self,
         get_examples: Callable[[], Iterable[Example]],
         *,
-        nlp: Optional[Language] = None,
-        labels: Optional[Sequence[str]] = None,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Optional[Language]): The pipeline.
         labels (Optional[Sequence[str]]): The labels; None to read them from the examples.
-        RAISES: ValueError if there are no labels, or a label is none for the attribute.
+        RAISES: ValueError if there are no examples or no labels, or if a label can't be one of
+            the attribute's.
         """
+        if callable(get_examples) and not any(True for _ in get_examples()):
+            raise ValueError(
+                f"{self.name}: there are no training examples to initialize from. Check the "
+                "corpus: its path, and that its Docs are not empty."
+            )
         validate_get_examples(get_examples, "LSTMTagger.initialize")
         examples = list(get_examples())
         for label in sorted(self._gold_labels(examples)) if labels is None else labels:
@@ -192,12 +205,17 @@ class LSTMTagger(Tagger):
                 'can\'t have it. Use attribute = "tag" for other tag sets.'
             )
         if self.attribute == "morph" and isinstance(label, str):
+            if label not in ("", "_") and not all("=" in part for part in label.split("|")):
+                raise ValueError(
+                    f'{self.name}: {label!r} are no morphological features like "Number=Sing". '
+                    'Use attribute = "tag" for other labels.'
+                )
             label = self.vocab.strings[self.vocab.morphology.add(label)]
         return super().add_label(label)
 
     def get_loss(
-        self, examples: Iterable[Example], scores: List[Floats2d]
-    ) -> Tuple[float, List[Floats2d]]:
+        self, examples: Iterable[Example], scores: list[Floats2d]
+    ) -> tuple[float, list[Floats2d]]:
         """Find the loss of a batch and its gradient with respect to the scores.
 
         examples (Iterable[Example]): The batch.
@@ -208,7 +226,7 @@ class LSTMTagger(Tagger):
         """
         validate_examples(examples, "LSTMTagger.get_loss")
         attribute = self.attribute.upper()
-        truths: List[Any] = [
+        truths: list[Any] = [
             [label or None for label in example.get_aligned(attribute, as_string=True)]
             for example in examples
         ]
@@ -222,7 +240,7 @@ class LSTMTagger(Tagger):
         d_scores, loss = loss_function(scores, truths)
         return float(loss), d_scores
 
-    def set_annotations(self, docs: Union[Doc, Iterable[Doc]], batch_tag_ids: List[Ints1d]) -> None:
+    def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
         """Write labels to the Docs.
 
         docs (Iterable[Doc]): The Docs.
@@ -239,6 +257,37 @@ class LSTMTagger(Tagger):
                 annotation = numpy.where(present == 0, annotation, present)
             doc.from_array(self.attribute, annotation)
 
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
+        """Load the component from bytes; see `from_disk`."""
+        with self._loading("these bytes"):
+            return super().from_bytes(bytes_data, exclude=exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
+        """Load the component from a directory.
+
+        path (Union[str, Path]): The directory.
+        exclude (Iterable[str]): Names of what is not to be loaded: "vocab", "cfg", "model".
+        RETURNS (LSTMTagger): The component itself.
+        RAISES: ValueError if it is damaged, or was saved with other settings; the component
+            stays as it was.
+        """
+        with self._loading(path):
+            return super().from_disk(path, exclude=exclude)
+
+    @contextmanager
+    def _loading(self, source: str | Path) -> Iterator[None]:
+        cfg = dict(self.cfg)
+        try:
+            yield
+            if self.attribute != cfg["attribute"]:
+                raise ValueError(f"it was saved with attribute = {self.attribute!r}")
+        except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
+            self.cfg = cfg
+            raise ValueError(
+                f"{self.name}: can't load {source}: {error}. If the pipeline is damaged, get or "
+                "save it again; if not, use the config that it was saved with."
+            ) from error
+
     def _value(self, label: str) -> int:
         """Return the number that stands for a label in a Doc."""
         if self.attribute == "pos":
@@ -247,15 +296,15 @@ class LSTMTagger(Tagger):
             return self.vocab.morphology.add(label)
         return self.vocab.strings.add(label)
 
-    def _gold_labels(self, examples: Iterable[Example]) -> Set[str]:
+    def _gold_labels(self, examples: Iterable[Example]) -> set[str]:
         """Collect the labels of the reference Docs; a label that is only denied is one, too."""
-        values: Set[int] = set()
+        values: set[int] = set()
         for example in examples:
             values.update(example.y.to_array(self.attribute).tolist())
         labels = {self.vocab.strings[value] for value in values}
         return {label.removeprefix(self.cfg["neg_prefix"] or "") for label in labels} - {""}
 
-    def _check_known(self, gold: Set[str]) -> None:
+    def _check_known(self, gold: set[str]) -> None:
         unknown = {label.removeprefix(self.cfg["neg_prefix"] or "") for label in gold}.difference(
             self.labels
         )
@@ -264,5 +313,6 @@ class LSTMTagger(Tagger):
                 f"{self.name}: the training data have labels that the component lacks: "
                 f"{', '.join(sorted(unknown))}. Its labels are fixed when it is initialized; "
                 f"initialize it with all of them, or list them in the config, "
-                f"[initialize.components.{self.name}] labels."
+                f"[initialize.components.{self.name}] labels. (A label that starts with "
+                f"neg_prefix = {self.cfg['neg_prefix']!r} denies the rest of it.)"
             )

@@ -1,6 +1,7 @@
 """Small data and small models that many tests share."""
 
-from typing import Any, Callable, Dict, List
+from collections.abc import Callable
+from typing import Any
 
 import numpy
 import pytest
@@ -28,27 +29,27 @@ def nlp() -> Language:
 
 
 @pytest.fixture
-def make_docs() -> Callable[..., List[Doc]]:
+def make_docs() -> Callable[..., list[Doc]]:
     """Return a function that makes Docs of one new vocab, from texts with spaces between words."""
     vocab = Vocab()
 
-    def make(*texts: str) -> List[Doc]:
+    def make(*texts: str) -> list[Doc]:
         return [Doc(vocab, words=text.split()) for text in texts]
 
     return make
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Dict[str, Any]:
+def tiny() -> dict[str, Any]:
     """The config of a model that trains in no time."""
     return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **WIDTHS}
 
 
 @pytest.fixture(scope="session")
-def make_examples() -> Callable[[Language], List[Example]]:
+def make_examples() -> Callable[[Language], list[Example]]:
     """Return a function that annotates the two sentences with tags, parts of speech and morphs."""
 
-    def make(nlp: Language) -> List[Example]:
+    def make(nlp: Language) -> list[Example]:
         examples = []
         for (text, tags, pos), morphs in zip(SENTENCES, MORPHS, strict=True):
             words = text.split()
@@ -79,10 +80,10 @@ def train(make_examples, tiny) -> Callable[..., Language]:
 
 
 @pytest.fixture(scope="session")
-def weights_of() -> Callable[[Model], Dict[str, numpy.ndarray]]:
+def weights_of() -> Callable[[Model], dict[str, numpy.ndarray]]:
     """Return a function that copies the weights out of all networks of a model."""
 
-    def weights(model: Model) -> Dict[str, numpy.ndarray]:
+    def weights(model: Model) -> dict[str, numpy.ndarray]:
         return {
             f"{i} {name}": value.detach().numpy().copy()
             for i, node in enumerate(model.walk())

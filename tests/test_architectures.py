@@ -2,8 +2,9 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from importlib.metadata import distribution
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any
 
 import catalogue
 import numpy
@@ -22,14 +23,14 @@ from torch import nn
 import spacy_lstm_tagger
 from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
 
-MakeDocs = Callable[..., List[Doc]]
-DocModel = Model[List[Doc], List[Floats2d]]
+MakeDocs = Callable[..., list[Doc]]
+DocModel = Model[list[Doc], list[Floats2d]]
 
 ARCHITECTURES = [LSTMTagger, LSTMTok2Vec]
 TEXTS = ["The dog ate the apple", "", "Everybody read", "that 🙂 old old book", "Oh"]
 WIDTHS = {"word_width": 4, "character_width": 3, "character_lstm_width": 2, "lstm_width": 4}
 N_LABELS = 3
-VARIANTS: List[Dict[str, Any]] = [
+VARIANTS: list[dict[str, Any]] = [
     {},
     {"depth": 3},
     {"depth": 2, "bidirectional": False},
@@ -59,7 +60,7 @@ ENTRY_POINTS = [
 ]
 
 
-def initialize(model: DocModel, docs: List[Doc], n_labels: int = N_LABELS) -> DocModel:
+def initialize(model: DocModel, docs: list[Doc], n_labels: int = N_LABELS) -> DocModel:
     """Initialize a model, and draw weights that are far from zero."""
     width = n_labels if model.name == "lstm_tagger" else model.get_dim("nO")
     model.initialize(X=docs, Y=[numpy.zeros((len(doc), width), "float32") for doc in docs])
@@ -70,12 +71,12 @@ def initialize(model: DocModel, docs: List[Doc], n_labels: int = N_LABELS) -> Do
 
 
 @pytest.fixture
-def docs(make_docs: MakeDocs) -> List[Doc]:
+def docs(make_docs: MakeDocs) -> list[Doc]:
     return make_docs(*TEXTS)
 
 
 @pytest.fixture
-def make_model(docs: List[Doc]) -> Callable[..., DocModel]:
+def make_model(docs: list[Doc]) -> Callable[..., DocModel]:
     """Return a function that makes a model for the Docs."""
 
     def make(architecture: Callable[..., DocModel] = LSTMTagger, **settings: Any) -> DocModel:
@@ -84,7 +85,7 @@ def make_model(docs: List[Doc]) -> Callable[..., DocModel]:
     return make
 
 
-def assert_close(found: List[Floats2d], expected: List[Floats2d], tolerance: float = 1e-6) -> None:
+def assert_close(found: list[Floats2d], expected: list[Floats2d], tolerance: float = 1e-6) -> None:
     for array, other in zip(found, expected, strict=True):
         numpy.testing.assert_allclose(array, other, rtol=0, atol=tolerance)
 
@@ -94,7 +95,7 @@ def namespace_of(group: str) -> str:
     return group.removeprefix("spacy_").replace("factories", "internal_factories")
 
 
-def vocabulary_of(model: DocModel) -> Dict[str, Any]:
+def vocabulary_of(model: DocModel) -> dict[str, Any]:
     return model.shims[0].vocabulary
 
 
@@ -130,7 +131,7 @@ def test_defaults_make_a_model(architecture: Callable[..., DocModel]) -> None:
 
 @pytest.mark.parametrize("bidirectional, width", [(True, 8), (False, 4)])
 def test_tok2vec_is_as_wide_as_its_lstm(
-    make_model: Callable[..., DocModel], docs: List[Doc], bidirectional: bool, width: int
+    make_model: Callable[..., DocModel], docs: list[Doc], bidirectional: bool, width: int
 ) -> None:
     assert LSTMTok2Vec(**WIDTHS, bidirectional=bidirectional).get_dim("nO") == width
     model = make_model(LSTMTok2Vec, bidirectional=bidirectional)
@@ -139,7 +140,7 @@ def test_tok2vec_is_as_wide_as_its_lstm(
 
 
 @pytest.mark.parametrize("nO", [None, 2])
-def test_tagger_has_one_output_per_label(docs: List[Doc], nO: int) -> None:
+def test_tagger_has_one_output_per_label(docs: list[Doc], nO: int) -> None:
     model = LSTMTagger(**WIDTHS, nO=nO)
     assert model.has_dim("nO") == (None if nO is None else True)
     initialize(model, docs, n_labels=2)
@@ -147,7 +148,7 @@ def test_tagger_has_one_output_per_label(docs: List[Doc], nO: int) -> None:
     assert {scores.shape[1] for scores in model.predict(docs)} == {2}
 
 
-def test_labels_must_be_as_many_as_the_config_says(docs: List[Doc]) -> None:
+def test_labels_must_be_as_many_as_the_config_says(docs: list[Doc]) -> None:
     with pytest.raises(ValueError):
         initialize(LSTMTagger(**WIDTHS, nO=5), docs)
 
@@ -157,10 +158,10 @@ def test_labels_must_be_as_many_as_the_config_says(docs: List[Doc]) -> None:
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_each_doc_gets_one_row_per_token(
     make_model: Callable[..., DocModel],
-    docs: List[Doc],
+    docs: list[Doc],
     architecture: Callable[..., DocModel],
     is_train: bool,
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     model = make_model(architecture, **settings)
     outputs, _ = model(docs, is_train)
@@ -170,7 +171,7 @@ def test_each_doc_gets_one_row_per_token(
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_tagger_returns_probabilities_while_it_is_trained(
-    make_model: Callable[..., DocModel], docs: List[Doc], dropout: float
+    make_model: Callable[..., DocModel], docs: list[Doc], dropout: float
 ) -> None:
     model = make_model(unknown_rate=0.5)
     set_dropout_rate(model, dropout)
@@ -180,7 +181,7 @@ def test_tagger_returns_probabilities_while_it_is_trained(
 
 
 def test_tagger_returns_scores_when_it_predicts(
-    make_model: Callable[..., DocModel], docs: List[Doc]
+    make_model: Callable[..., DocModel], docs: list[Doc]
 ) -> None:
     scores = numpy.concatenate(make_model().predict(docs))
     assert (scores < 0).any()
@@ -189,7 +190,7 @@ def test_tagger_returns_scores_when_it_predicts(
 
 @pytest.mark.parametrize("settings", VARIANTS[:-1])
 def test_softmax_of_scores_equals_probabilities(
-    make_model: Callable[..., DocModel], docs: List[Doc], settings: Dict[str, Any]
+    make_model: Callable[..., DocModel], docs: list[Doc], settings: dict[str, Any]
 ) -> None:
     model = make_model(**settings)
     exponentials = [numpy.exp(scores) for scores in model.predict(docs)]
@@ -198,7 +199,7 @@ def test_softmax_of_scores_equals_probabilities(
 
 
 def test_tok2vec_returns_the_same_vectors_in_training(
-    make_model: Callable[..., DocModel], docs: List[Doc]
+    make_model: Callable[..., DocModel], docs: list[Doc]
 ) -> None:
     model = make_model(LSTMTok2Vec)
     assert_close(model.begin_update(docs)[0], model.predict(docs))
@@ -225,9 +226,9 @@ def test_bad_settings_are_refused_by_name(
 )
 def test_settings_at_the_limit_are_taken(
     make_model: Callable[..., DocModel],
-    docs: List[Doc],
+    docs: list[Doc],
     architecture: Callable[..., DocModel],
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     model = make_model(architecture, **settings)
     _, backprop = model.begin_update(docs)
@@ -243,7 +244,7 @@ def test_settings_are_keyword_only(architecture: Callable[..., DocModel]) -> Non
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_static_vectors_need_vectors(
-    docs: List[Doc], architecture: Callable[..., DocModel]
+    docs: list[Doc], architecture: Callable[..., DocModel]
 ) -> None:
     with pytest.raises(ValueError, match="include_static_vectors"):
         initialize(architecture(**WIDTHS, include_static_vectors=True), docs)
@@ -253,7 +254,7 @@ def test_static_vectors_need_vectors(
 def test_static_vectors_tell_unknown_words_apart(
     make_model: Callable[..., DocModel],
     make_docs: MakeDocs,
-    docs: List[Doc],
+    docs: list[Doc],
     architecture: Callable[..., DocModel],
 ) -> None:
     settings = {"affixes": False, "character_lstm_width": 0}
@@ -270,7 +271,7 @@ def test_static_vectors_tell_unknown_words_apart(
     assert_close([gnu, gnat], [newt, newt])
 
 
-def long_doc(make_docs: MakeDocs, length: int) -> List[Doc]:
+def long_doc(make_docs: MakeDocs, length: int) -> list[Doc]:
     words = " ".join(TEXTS).split()
     random = numpy.random.RandomState(0)
     return make_docs(" ".join(words[i] for i in random.randint(len(words), size=length)))
@@ -327,7 +328,7 @@ def test_batched_equals_unbatched_equals_any_order(
     make_docs: MakeDocs,
     architecture: Callable[..., DocModel],
     is_train: bool,
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     model = make_model(architecture, **settings)
     docs = [*make_docs(*TEXTS, "", "the THE The apple unheard-of", ""), *long_doc(make_docs, 40)]
@@ -358,7 +359,7 @@ def test_a_batch_of_empty_docs_predicts_and_trains(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_odd_words_predict_and_train(
-    make_model: Callable[..., DocModel], docs: List[Doc], architecture: Callable[..., DocModel]
+    make_model: Callable[..., DocModel], docs: list[Doc], architecture: Callable[..., DocModel]
 ) -> None:
     model = make_model(architecture)
     words = [" ", "\n\n", "x" * 10_000, "👍🏽", "e\u0301\u0323", "ⵣⴰⵎ", "İ"]
@@ -387,7 +388,7 @@ def test_unknown_rate_hides_rare_words_in_training_only(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_dropout_of_the_pipeline_reaches_training(
-    make_model: Callable[..., DocModel], docs: List[Doc], architecture: Callable[..., DocModel]
+    make_model: Callable[..., DocModel], docs: list[Doc], architecture: Callable[..., DocModel]
 ) -> None:
     model = make_model(architecture)
     assert model.attrs["dropout_rate"] == 0
@@ -467,9 +468,9 @@ def test_without_docs_no_network_is_built(architecture: Callable[..., DocModel])
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_bytes_bring_back_vocabulary_and_outputs_exactly(
     make_model: Callable[..., DocModel],
-    docs: List[Doc],
+    docs: list[Doc],
     architecture: Callable[..., DocModel],
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     model = make_model(architecture, **settings)
     restored = architecture(**{**WIDTHS, "unknown_rate": 0.0, **settings})
@@ -480,7 +481,7 @@ def test_bytes_bring_back_vocabulary_and_outputs_exactly(
         assert output.tolist() == expected.tolist()
 
 
-def label_examples(nlp: Language) -> Tuple[List[Example], Doc]:
+def label_examples(nlp: Language) -> tuple[list[Example], Doc]:
     """Return examples whose labels are those of the words, an empty one among them."""
     words = ["the", "dog", "ate", "the", "apple"]
     tags = ["D", "N", "V", "D", "N"]
@@ -524,7 +525,7 @@ def test_the_tagger_architecture_trains_with_an_empty_doc(component: str) -> Non
     assert [token.tag_ for token in nlp(doc)] == ["D", "N", "V", "D", "N"]
 
 
-def test_tok2vec_composes_with_other_layers(docs: List[Doc]) -> None:
+def test_tok2vec_composes_with_other_layers(docs: list[Doc]) -> None:
     model = chain(LSTMTok2Vec(**WIDTHS), with_array(Linear()))
     Y = [numpy.zeros((len(doc), N_LABELS), "float32") for doc in docs]
     model.initialize(X=docs, Y=Y)

@@ -2,8 +2,8 @@
 
 import runpy
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List
 
 import pytest
 from spacy.language import Language
@@ -34,14 +34,14 @@ PAIRS = {
 }
 
 
-def columns(path: Path) -> Iterator[List[str]]:
+def columns(path: Path) -> Iterator[list[str]]:
     """Yield the ten columns of each word of a CoNLL-U file."""
     for line in path.read_text(encoding="utf8").splitlines():
         if line[:1].isdigit():
             yield line.split("\t")
 
 
-def docs(path: Path, nlp: Language) -> List[Doc]:
+def docs(path: Path, nlp: Language) -> list[Doc]:
     return list(DocBin().from_disk(path.with_suffix(".spacy")).get_docs(nlp.vocab))
 
 

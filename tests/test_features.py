@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain, pairwise, product
-from typing import Callable, Dict, List, Tuple
 
 import numpy
 import pytest
@@ -29,7 +29,7 @@ from spacy_lstm_tagger.features import (
     token_ids,
 )
 
-MakeDocs = Callable[..., List[Doc]]
+MakeDocs = Callable[..., list[Doc]]
 
 TEXTS = ["the dog saw the cat", "The cat saw a bird", "a dog"]
 FREQUENCIES = {"the": 3, "dog": 2, "saw": 2, "cat": 2, "a": 2, "bird": 1}
@@ -48,16 +48,16 @@ print(json.dumps(learn_vocabulary(docs, more_forms=["Fish", "fowl"])))
 
 
 @pytest.fixture
-def docs(make_docs: MakeDocs) -> List[Doc]:
+def docs(make_docs: MakeDocs) -> list[Doc]:
     return make_docs(*TEXTS)
 
 
 @pytest.fixture
-def vocabulary(docs: List[Doc]) -> Vocabulary:
+def vocabulary(docs: list[Doc]) -> Vocabulary:
     return learn_vocabulary(docs)
 
 
-def with_vectors(docs: List[Doc], vectors: Dict[str, List[float]], attr: str = "ORTH") -> List[Doc]:
+def with_vectors(docs: list[Doc], vectors: dict[str, list[float]], attr: str = "ORTH") -> list[Doc]:
     """Give the Docs' vocab a table of vectors."""
     table = numpy.asarray(list(vectors.values()), dtype="float64")
     docs[0].vocab.vectors = Vectors(
@@ -73,7 +73,7 @@ def assert_same(ids: TokenIds, others: TokenIds) -> None:
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3, 4])
 def test_words_less_frequent_than_the_minimum_are_left_out(
-    docs: List[Doc], min_frequency: int
+    docs: list[Doc], min_frequency: int
 ) -> None:
     words = learn_vocabulary(docs, min_frequency=min_frequency)["words"]
     assert set(words) == {word for word, n in FREQUENCIES.items() if n >= min_frequency}
@@ -81,7 +81,7 @@ def test_words_less_frequent_than_the_minimum_are_left_out(
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3, 4])
 def test_ids_up_to_n_frequent_are_the_words_above_the_minimum(
-    docs: List[Doc], min_frequency: int
+    docs: list[Doc], min_frequency: int
 ) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency)
     frequent = {word for word, i in vocabulary["words"].items() if i <= vocabulary["n_frequent"]}
@@ -90,7 +90,7 @@ def test_ids_up_to_n_frequent_are_the_words_above_the_minimum(
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3])
 def test_affixes_and_characters_are_counted_as_often_as_they_occur(
-    docs: List[Doc], min_frequency: int
+    docs: list[Doc], min_frequency: int
 ) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency)
     forms = [token.text for token in chain(*docs)]
@@ -112,12 +112,12 @@ def test_the_most_frequent_words_come_first(vocabulary: Vocabulary) -> None:
 
 @pytest.mark.parametrize("texts", [["b a"], ["b", "a"], ["B a A b"]])
 def test_words_of_equal_frequency_come_in_their_first_order(
-    make_docs: MakeDocs, texts: List[str]
+    make_docs: MakeDocs, texts: list[str]
 ) -> None:
     assert learn_vocabulary(make_docs(*texts))["words"] == {"b": 1, "a": 2}
 
 
-def test_the_vocabulary_is_the_same_in_every_process(docs: List[Doc]) -> None:
+def test_the_vocabulary_is_the_same_in_every_process(docs: list[Doc]) -> None:
     command = [sys.executable, "-c", LEARN, json.dumps(TEXTS)]
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     printed = subprocess.check_output(command, env=environment, text=True)
@@ -125,11 +125,11 @@ def test_the_vocabulary_is_the_same_in_every_process(docs: List[Doc]) -> None:
     assert printed.strip() == expected
 
 
-def test_docs_may_come_from_a_generator(docs: List[Doc], vocabulary: Vocabulary) -> None:
+def test_docs_may_come_from_a_generator(docs: list[Doc], vocabulary: Vocabulary) -> None:
     assert learn_vocabulary(doc for doc in docs) == vocabulary
 
 
-def test_a_vocabulary_survives_msgpack(docs: List[Doc]) -> None:
+def test_a_vocabulary_survives_msgpack(docs: list[Doc]) -> None:
     vocabulary = learn_vocabulary([*docs, Doc(docs[0].vocab, words=ODD_WORDS)])
     restored = srsly.msgpack_loads(srsly.msgpack_dumps(vocabulary))
     assert restored == vocabulary
@@ -137,13 +137,13 @@ def test_a_vocabulary_survives_msgpack(docs: List[Doc]) -> None:
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", ""]])
-def test_without_words_the_vocabulary_is_empty(make_docs: MakeDocs, texts: List[str]) -> None:
+def test_without_words_the_vocabulary_is_empty(make_docs: MakeDocs, texts: list[str]) -> None:
     empty = {"words": {}, "affixes": {}, "characters": {}, "n_frequent": 0}
     assert learn_vocabulary(make_docs(*texts)) == empty
 
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 5])
-def test_more_forms_are_known_but_rare(docs: List[Doc], min_frequency: int) -> None:
+def test_more_forms_are_known_but_rare(docs: list[Doc], min_frequency: int) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency, more_forms=["Zebra", "Zebra"])
     assert vocabulary["words"]["zebra"] > vocabulary["n_frequent"]
     assert {*affixes("Zebra")} <= set(vocabulary["affixes"])
@@ -151,7 +151,7 @@ def test_more_forms_are_known_but_rare(docs: List[Doc], min_frequency: int) -> N
 
 
 def test_more_forms_change_nothing_about_forms_of_the_docs(
-    docs: List[Doc], vocabulary: Vocabulary
+    docs: list[Doc], vocabulary: Vocabulary
 ) -> None:
     assert learn_vocabulary(docs, more_forms=["bird", "the", "The", "dog"]) == vocabulary
 
@@ -233,7 +233,7 @@ def test_there_is_one_type_for_each_distinct_form(
 
 @pytest.mark.parametrize("window_length, context", [(2, 0), (2, 1), (3, 5), (100, 1)])
 def test_windows_are_those_of_cut(
-    docs: List[Doc], vocabulary: Vocabulary, window_length: int, context: int
+    docs: list[Doc], vocabulary: Vocabulary, window_length: int, context: int
 ) -> None:
     ids = token_ids(docs, vocabulary, window_length=window_length, context=context)
     lengths = numpy.asarray([len(doc) for doc in docs])
@@ -247,7 +247,7 @@ def test_windows_are_those_of_cut(
 @pytest.mark.parametrize("window_length", [1, 2, 9])
 @pytest.mark.parametrize("empty_at", [(0,), (1,), (3,), (0, 3), (0, 0, 1, 2, 2, 3)])
 def test_empty_docs_anywhere_change_nothing(
-    docs: List[Doc], vocabulary: Vocabulary, empty_at: Tuple[int, ...], window_length: int
+    docs: list[Doc], vocabulary: Vocabulary, empty_at: tuple[int, ...], window_length: int
 ) -> None:
     mixed = list(docs)
     for place in sorted(empty_at, reverse=True):
@@ -270,7 +270,7 @@ def test_empty_docs_alone_have_no_ids(
     assert ids.vectors.shape == (0, 2 if include_static_vectors else 0)
 
 
-def test_odd_words_have_ids(docs: List[Doc]) -> None:
+def test_odd_words_have_ids(docs: list[Doc]) -> None:
     odd = Doc(docs[0].vocab, words=ODD_WORDS)
     known = token_ids([odd], learn_vocabulary([odd]), window_length=4, context=2)
     assert all((array > 0).all() for array in (known.words, known.affixes, known.spellings))
@@ -279,14 +279,14 @@ def test_odd_words_have_ids(docs: List[Doc]) -> None:
     assert 1 <= unknown.spelling_lengths.min() <= unknown.spelling_lengths.max() <= MAX_SPELLING
 
 
-def test_all_ids_are_integers_that_torch_takes(docs: List[Doc], vocabulary: Vocabulary) -> None:
+def test_all_ids_are_integers_that_torch_takes(docs: list[Doc], vocabulary: Vocabulary) -> None:
     ids = token_ids(docs, vocabulary, window_length=4, unknown_rate=0.5)
     assert {array.dtype for array in ids._replace(vectors=ids.words)} == {numpy.dtype("int64")}
 
 
 @pytest.mark.parametrize("min_frequency", [1, 2])
 def test_unknown_rate_one_hides_rare_words_and_no_others(
-    docs: List[Doc], min_frequency: int
+    docs: list[Doc], min_frequency: int
 ) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency)
     ids = token_ids(docs, vocabulary, window_length=9, unknown_rate=1.0)
@@ -296,12 +296,12 @@ def test_unknown_rate_one_hides_rare_words_and_no_others(
         assert word == (vocabulary["words"][token.text.lower()] if frequent else UNKNOWN)
 
 
-def test_unknown_rate_zero_hides_no_words(docs: List[Doc], vocabulary: Vocabulary) -> None:
+def test_unknown_rate_zero_hides_no_words(docs: list[Doc], vocabulary: Vocabulary) -> None:
     ids = token_ids(docs, vocabulary, window_length=9, unknown_rate=0.0)
     assert (ids.words != UNKNOWN).all()
 
 
-def test_unknown_rate_changes_nothing_but_words(docs: List[Doc], vocabulary: Vocabulary) -> None:
+def test_unknown_rate_changes_nothing_but_words(docs: list[Doc], vocabulary: Vocabulary) -> None:
     ids = token_ids(docs, vocabulary, window_length=9, unknown_rate=1.0)
     whole = token_ids(docs, vocabulary, window_length=9)
     assert_same(ids._replace(words=whole.words), whole)
@@ -340,7 +340,7 @@ def test_words_without_a_vector_are_zero(make_docs: MakeDocs) -> None:
     "attr, expected", [("ORTH", [[1.0], [0.0], [2.0]]), ("LOWER", [[1.0], [1.0], [1.0]])]
 )
 def test_static_vectors_are_keyed_as_the_table_says(
-    make_docs: MakeDocs, attr: str, expected: List[List[float]]
+    make_docs: MakeDocs, attr: str, expected: list[list[float]]
 ) -> None:
     docs = make_docs("dog Dog DOG")
     for token in docs[0]:
@@ -377,12 +377,12 @@ def test_without_static_vectors_none_are_looked_up(
 
 
 def cut_slowly(
-    lengths: Tuple[int, ...], window_length: int, context: int
-) -> Tuple[List[int], List[int], List[int]]:
+    lengths: tuple[int, ...], window_length: int, context: int
+) -> tuple[list[int], list[int], list[int]]:
     """Do what `cut` does, token by token."""
-    positions: List[int] = []
-    window_lengths: List[int] = []
-    kept: List[int] = []
+    positions: list[int] = []
+    window_lengths: list[int] = []
+    kept: list[int] = []
     text_start = 0
     for length in lengths:
         n_windows = next(n for n in range(length + 1) if n * window_length >= length)
@@ -401,8 +401,8 @@ def cut_slowly(
 
 
 def windows_of(
-    cut_texts: Tuple[Ints1d, Ints1d, Ints1d],
-) -> List[Tuple[List[int], List[int]]]:
+    cut_texts: tuple[Ints1d, Ints1d, Ints1d],
+) -> list[tuple[list[int], list[int]]]:
     """Return the tokens of each window, and those of them that count."""
     positions, window_lengths, kept = cut_texts
     windows = numpy.split(numpy.arange(len(positions)), window_lengths.cumsum()[:-1])

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from itertools import chain, permutations, product
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from spacy_lstm_tagger import network as network_module
 from spacy_lstm_tagger.features import TokenIds
 from spacy_lstm_tagger.network import LSTMEncoder, State, TaggerNetwork, inverse, pack
 
-SETTINGS: Dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "n_words": 6,
     "n_affixes": 5,
     "n_characters": 7,
@@ -29,7 +29,7 @@ SETTINGS: Dict[str, Any] = {
     "affixes": True,
     "include_static_vectors": True,
 }
-VARIANTS: List[Dict[str, Any]] = [
+VARIANTS: list[dict[str, Any]] = [
     {},
     {"depth": 2},
     {"depth": 3},
@@ -78,7 +78,7 @@ def make_encoder(**settings: Any) -> LSTMEncoder:
     return encoder
 
 
-def make_ids(windows: List[List[int]], kept: Optional[List[int]] = None) -> TokenIds:
+def make_ids(windows: list[list[int]], kept: list[int] | None = None) -> TokenIds:
     """Return ids of eight types, the first of which is UNKNOWN, in the given windows."""
     random = torch.Generator().manual_seed(1)
     positions = list(chain(*windows))
@@ -139,8 +139,8 @@ def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
 
 
 def encode_slowly(
-    encoder: LSTMEncoder, ids: TokenIds, windows: List[List[int]], state: Optional[State] = None
-) -> Tuple[Tensor, State]:
+    encoder: LSTMEncoder, ids: TokenIds, windows: list[list[int]], state: State | None = None
+) -> tuple[Tensor, State]:
     """Run torch's own LSTM over one sentence at a time."""
     lstm = whole_lstm(encoder)
     outputs, ends = [], []
@@ -174,7 +174,7 @@ def test_pack_lays_out_as_torch_does(n_sequences: int) -> None:
 
 
 @pytest.mark.parametrize("lengths", [[1], [2, 2, 2], [1, 3, 2, 3, 1], list(range(1, 30))])
-def test_pack_ranks_the_longest_first_and_equals_in_order(lengths: List[int]) -> None:
+def test_pack_ranks_the_longest_first_and_equals_in_order(lengths: list[int]) -> None:
     expected = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     assert pack(torch.tensor(lengths)).ranks.tolist() == expected
 
@@ -187,7 +187,7 @@ def test_inverse_undoes_every_permutation(n: int) -> None:
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: Dict[str, Any]) -> None:
+def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
     vectors, state = encoder(ids)
     expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES)
@@ -197,7 +197,7 @@ def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: Dict[str,
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_encoder_starts_from_the_state_that_is_passed(settings: Dict[str, Any]) -> None:
+def test_encoder_starts_from_the_state_that_is_passed(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
     begin = make_state(encoder, len(SENTENCES))
     vectors, state = encoder(ids, state=begin)
@@ -208,14 +208,14 @@ def test_encoder_starts_from_the_state_that_is_passed(settings: Dict[str, Any]) 
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_zeros_as_state_equal_none(settings: Dict[str, Any]) -> None:
+def test_zeros_as_state_equal_none(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
     zeros = State(*map(torch.zeros_like, make_state(encoder, len(SENTENCES))))
     assert_close(encoder(ids, state=zeros)[0], encoder(ids)[0], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_tagger_scores_each_vector_of_its_encoder(settings: Dict[str, Any]) -> None:
+def test_tagger_scores_each_vector_of_its_encoder(settings: dict[str, Any]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
     network.encoder.load_state_dict(make_encoder(**settings).state_dict())
     scores, state = network(make_ids(SENTENCES))
@@ -237,7 +237,7 @@ def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
 
 
 @pytest.mark.parametrize("kept", [[], [0], [16, 3, 3, 0], list(range(16, -1, -1))])
-def test_only_kept_positions_are_returned(kept: List[int]) -> None:
+def test_only_kept_positions_are_returned(kept: list[int]) -> None:
     encoder = make_encoder(depth=2)
     expected, _ = encode_slowly(encoder, make_ids(SENTENCES), SENTENCES)
     assert_close(encoder(make_ids(SENTENCES, kept))[0], expected[kept])
@@ -299,7 +299,7 @@ def test_stretches_of_unequal_lengths_equal_running_at_once(depth: int) -> None:
 @pytest.mark.parametrize("bidirectional, directions", [(False, 1), (True, 2)])
 @pytest.mark.parametrize("windows", [SENTENCES, [[3]], []])
 def test_states_are_layers_by_windows_by_width(
-    depth: int, bidirectional: bool, directions: int, windows: List[List[int]]
+    depth: int, bidirectional: bool, directions: int, windows: list[list[int]]
 ) -> None:
     encoder = make_encoder(depth=depth, bidirectional=bidirectional)
     _, state = encoder(make_ids(windows) if windows else no_ids())
@@ -308,7 +308,7 @@ def test_states_are_layers_by_windows_by_width(
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_zero_tokens_have_zero_vectors_and_scores(settings: Dict[str, Any]) -> None:
+def test_zero_tokens_have_zero_vectors_and_scores(settings: dict[str, Any]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
     assert network(no_ids(), 0.5)[0].shape == (0, N_LABELS)
     assert network.encoder(no_ids(), 0.5)[0].shape == (0, network.encoder.width)
@@ -378,7 +378,7 @@ def test_training_reaches_every_parameter() -> None:
         ({"include_static_vectors": False}, "vectors"),
     ],
 )
-def test_what_is_switched_off_has_no_parameters(setting: Dict[str, Any], missing: str) -> None:
+def test_what_is_switched_off_has_no_parameters(setting: dict[str, Any], missing: str) -> None:
     names = [name for name, _ in make_encoder(**setting).named_parameters()]
     assert not [name for name in names if name.startswith(missing)]
     assert [name for name, _ in make_encoder().named_parameters() if name.startswith(missing)]

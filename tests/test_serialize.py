@@ -3,9 +3,10 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 import numpy
 import pytest
@@ -117,11 +118,11 @@ def through_deepcopy(nlp: Language, tmp_path: Path) -> Language:
 WAYS = [through_bytes, through_disk, through_pickle, through_deepcopy]
 
 
-def scores(nlp: Language, name: str = "lstm_tagger") -> List[numpy.ndarray]:
+def scores(nlp: Language, name: str = "lstm_tagger") -> list[numpy.ndarray]:
     return nlp.get_pipe(name).model.predict([nlp.make_doc(text) for text in TEXTS])
 
 
-def tags(nlp: Language, **settings: Any) -> List[List[str]]:
+def tags(nlp: Language, **settings: Any) -> list[list[str]]:
     return [[token.tag_ for token in doc] for doc in nlp.pipe(TEXTS, **settings)]
 
 
@@ -139,7 +140,7 @@ def trained(train: Callable) -> Language:
 
 
 @pytest.fixture
-def component(nlp: Language, tiny: Dict[str, Any]) -> LSTMTagger:
+def component(nlp: Language, tiny: dict[str, Any]) -> LSTMTagger:
     """A component without weights, with the config of the trained one."""
     return nlp.add_pipe("lstm_tagger", config={"model": tiny})
 
@@ -161,10 +162,10 @@ def test_weights_and_scores_survive(
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: next(iter(settings)))
 def test_every_setting_survives(
     nlp: Language,
-    tiny: Dict[str, Any],
+    tiny: dict[str, Any],
     make_examples: Callable,
     tmp_path: Path,
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
     way: Callable,
 ) -> None:
     nlp.vocab.set_vector("dog", numpy.ones(3, dtype="float32"))
@@ -194,7 +195,7 @@ def test_shared_encoder_survives(
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_component_survives_without_its_pipeline(
     nlp: Language,
-    tiny: Dict[str, Any],
+    tiny: dict[str, Any],
     make_examples: Callable,
     weights_of: Callable,
     tmp_path: Path,
@@ -257,7 +258,7 @@ def test_copy_of_the_model_is_its_own(
 @pytest.mark.parametrize("way", WAYS)
 def test_training_goes_on_as_in_the_original(
     nlp: Language,
-    tiny: Dict[str, Any],
+    tiny: dict[str, Any],
     make_examples: Callable,
     weights_of: Callable,
     tmp_path: Path,
@@ -330,12 +331,34 @@ def test_altered_model_file_is_refused(
     trained.get_pipe("lstm_tagger").to_disk(tmp_path, exclude=["vocab"])
     component.from_disk(tmp_path, exclude=["vocab"])
     whole = (tmp_path / "model").read_bytes()
-    for place in range(0, len(whole), 37):
+    learnt = trained.get_pipe("lstm_tagger").model.shims[0].to_bytes()
+    begin = whole.index(learnt)
+    for place in range(begin, begin + len(learnt), 37):
         altered = bytearray(whole)
         altered[place] ^= 1
         (tmp_path / "model").write_bytes(altered)
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="damaged"):
             component.from_disk(tmp_path, exclude=["vocab"])
+
+
+def test_alteration_outside_of_what_was_learnt_is_refused_or_changes_nothing(
+    trained: Language, component: LSTMTagger, tmp_path: Path
+) -> None:
+    trained.get_pipe("lstm_tagger").to_disk(tmp_path, exclude=["vocab"])
+    whole = (tmp_path / "model").read_bytes()
+    outside = whole.index(trained.get_pipe("lstm_tagger").model.shims[0].to_bytes())
+    docs, n_refused = [trained.make_doc(text) for text in TEXTS], 0
+    for place in range(outside):
+        altered = bytearray(whole)
+        altered[place] ^= 1
+        (tmp_path / "model").write_bytes(altered)
+        try:
+            component.from_disk(tmp_path, exclude=["vocab"])
+        except ValueError:
+            n_refused += 1
+        else:
+            assert equal(component.model.predict(docs), scores(trained))
+    assert 0 < n_refused < outside
 
 
 @pytest.mark.parametrize("setting, value", OTHER_SETTINGS.items())
@@ -350,7 +373,7 @@ def test_model_saved_with_other_settings_is_refused(
 
 @pytest.mark.parametrize("damage", [b"", b"altered", None])
 def test_refusal_names_the_component_and_the_remedy(
-    nlp: Language, train: Callable, tmp_path: Path, damage: Optional[bytes]
+    nlp: Language, train: Callable, tmp_path: Path, damage: bytes | None
 ) -> None:
     train(nlp, name="mine").to_disk(tmp_path)
     path = tmp_path / "mine" / "model"
@@ -371,7 +394,7 @@ def test_model_saved_with_another_attribute_is_refused(trained: Language, tmp_pa
 
 
 def test_refused_file_leaves_the_component_as_it_was(
-    trained: Language, nlp: Language, tiny: Dict[str, Any]
+    trained: Language, nlp: Language, tiny: dict[str, Any]
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "lstm_width": 7}})
     words = ["one", "two", "three"]

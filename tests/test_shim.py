@@ -3,8 +3,9 @@
 import copy
 import gc
 import pickle
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any
 
 import numpy
 import pytest
@@ -19,12 +20,12 @@ from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
 from spacy_lstm_tagger.network import TaggerNetwork
 from spacy_lstm_tagger.shim import NetworkShim
 
-MakeModel = Callable[..., Model[List[Doc], List[Floats2d]]]
+MakeModel = Callable[..., Model[list[Doc], list[Floats2d]]]
 
 TEXTS = ["The dog ate the apple", "", "Everybody read", "that 🙂 old book"]
 WIDTHS = {"word_width": 4, "character_width": 3, "character_lstm_width": 2, "lstm_width": 4}
 N_LABELS = 3
-SETTINGS: Dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     **WIDTHS,
     "depth": 1,
     "bidirectional": True,
@@ -32,7 +33,7 @@ SETTINGS: Dict[str, Any] = {
     "include_static_vectors": False,
 }
 SIZES = {"n_words": 5, "n_affixes": 5, "n_characters": 5, "vector_width": 0, "n_labels": N_LABELS}
-VARIANTS: List[Dict[str, Any]] = [
+VARIANTS: list[dict[str, Any]] = [
     {},
     {"depth": 2, "bidirectional": False},
     {"depth": 3},
@@ -42,7 +43,7 @@ VARIANTS: List[Dict[str, Any]] = [
 ]
 
 
-COPIES: List[Callable[[Model], Model]] = [
+COPIES: list[Callable[[Model], Model]] = [
     lambda model: model.copy(),
     copy.deepcopy,
     lambda model: pickle.loads(pickle.dumps(model)),
@@ -50,7 +51,7 @@ COPIES: List[Callable[[Model], Model]] = [
 
 
 @pytest.fixture
-def docs(make_docs: Callable[..., List[Doc]]) -> List[Doc]:
+def docs(make_docs: Callable[..., list[Doc]]) -> list[Doc]:
     docs = make_docs(*TEXTS)
     table = numpy.random.RandomState(0).normal(size=(3, 4)).astype("float32")
     strings = docs[0].vocab.strings
@@ -59,7 +60,7 @@ def docs(make_docs: Callable[..., List[Doc]]) -> List[Doc]:
 
 
 @pytest.fixture
-def make_model(docs: List[Doc]) -> MakeModel:
+def make_model(docs: list[Doc]) -> MakeModel:
     """Return a function that makes a model for the Docs, with weights far from zero."""
 
     def make(architecture: Callable = LSTMTagger, **settings: Any) -> Model:
@@ -89,22 +90,22 @@ def collecting_garbage() -> Iterator[None]:
     gc.enable()
 
 
-def parameters_of(model: Model) -> Dict[str, nn.Parameter]:
+def parameters_of(model: Model) -> dict[str, nn.Parameter]:
     return dict(model.shims[0]._model.named_parameters())
 
 
-def weights_of(model: Model) -> Dict[str, Tensor]:
+def weights_of(model: Model) -> dict[str, Tensor]:
     """Return the weights as they are now."""
     return {name: value.detach().clone() for name, value in parameters_of(model).items()}
 
 
-def same(weights: Dict[str, Tensor], others: Dict[str, Tensor]) -> bool:
+def same(weights: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
     return weights.keys() == others.keys() and all(
         torch.equal(weights[name], others[name]) for name in weights
     )
 
 
-def train_step(model: Model, docs: List[Doc]) -> Tuple[float, List[Floats2d]]:
+def train_step(model: Model, docs: list[Doc]) -> tuple[float, list[Floats2d]]:
     """Run forward and backward for a loss; return the loss and its gradient."""
     torch.manual_seed(0)
     Y, backprop = model.begin_update(docs)
@@ -120,13 +121,13 @@ def train_step(model: Model, docs: List[Doc]) -> Tuple[float, List[Floats2d]]:
     return float(loss), dY
 
 
-def update(model: Model, docs: List[Doc], optimizer: Any, n_times: int = 1) -> None:
+def update(model: Model, docs: list[Doc], optimizer: Any, n_times: int = 1) -> None:
     for _ in range(n_times):
         train_step(model, docs)
         model.finish_update(optimizer)
 
 
-def moved(model: Model, steps: Dict[str, Tensor], by: float) -> Model:
+def moved(model: Model, steps: dict[str, Tensor], by: float) -> Model:
     """Move the parameters of a model some steps on."""
     for name, parameter in parameters_of(model).items():
         parameter.data += by * steps[name]
@@ -138,10 +139,10 @@ def moved(model: Model, steps: Dict[str, Tensor], by: float) -> Model:
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_gradients_equal_finite_differences(
     make_model: MakeModel,
-    docs: List[Doc],
+    docs: list[Doc],
     architecture: Callable,
     dropout: float,
-    settings: Dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
     model = make_model(architecture, **settings)
     set_dropout_rate(model, dropout)
@@ -159,7 +160,7 @@ def test_gradients_equal_finite_differences(
         assert (above - below) / 2 == pytest.approx(expected, rel=1e-5)
 
 
-def test_gradients_of_batches_add_up(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_gradients_of_batches_add_up(make_model: MakeModel, docs: list[Doc]) -> None:
     model = make_model()
     parts = []
     for batch in (docs[:2], docs[2:]):
@@ -173,7 +174,7 @@ def test_gradients_of_batches_add_up(make_model: MakeModel, docs: List[Doc]) -> 
 
 
 def test_prediction_between_forward_and_backward_changes_no_gradient(
-    make_model: MakeModel, docs: List[Doc]
+    make_model: MakeModel, docs: list[Doc]
 ) -> None:
     model = make_model()
     train_step(model, docs)
@@ -190,7 +191,7 @@ def test_prediction_between_forward_and_backward_changes_no_gradient(
 
 @pytest.mark.parametrize("learn_rate", [0.1, 0.5])
 def test_finish_update_takes_one_step_of_the_optimizer(
-    make_model: MakeModel, docs: List[Doc], learn_rate: float
+    make_model: MakeModel, docs: list[Doc], learn_rate: float
 ) -> None:
     model = make_model()
     train_step(model, docs)
@@ -204,7 +205,7 @@ def test_finish_update_takes_one_step_of_the_optimizer(
     torch.testing.assert_close(weights_of(model), expected)
 
 
-def test_finish_update_clears_gradients(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_finish_update_clears_gradients(make_model: MakeModel, docs: list[Doc]) -> None:
     model, optimizer = make_model(), SGD(0.1)
     update(model, docs, optimizer)
     once = weights_of(model)
@@ -213,14 +214,14 @@ def test_finish_update_clears_gradients(make_model: MakeModel, docs: List[Doc]) 
     assert all(value.grad is None for value in parameters_of(model).values())
 
 
-def test_finish_update_changes_parameters_in_place(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_finish_update_changes_parameters_in_place(make_model: MakeModel, docs: list[Doc]) -> None:
     model = make_model()
     before = {name: (id(v), v.data_ptr()) for name, v in parameters_of(model).items()}
     update(model, docs, Adam(0.1))
     assert {name: (id(v), v.data_ptr()) for name, v in parameters_of(model).items()} == before
 
 
-def test_a_batch_without_tokens_trains_nothing(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_a_batch_without_tokens_trains_nothing(make_model: MakeModel, docs: list[Doc]) -> None:
     model = make_model()
     before = weights_of(model)
     update(model, [docs[1], docs[1]], Adam(0.1, L2=0.1))
@@ -228,7 +229,7 @@ def test_a_batch_without_tokens_trains_nothing(make_model: MakeModel, docs: List
 
 
 def test_averages_stand_in_for_the_weights_and_the_weights_return(
-    make_model: MakeModel, docs: List[Doc]
+    make_model: MakeModel, docs: list[Doc]
 ) -> None:
     model, optimizer = make_model(), Adam(0.1, use_averages=True)
     update(model, docs, optimizer, 5)
@@ -243,10 +244,10 @@ def test_averages_stand_in_for_the_weights_and_the_weights_return(
 
 
 def test_averages_are_those_of_the_weights_on_the_way(
-    make_model: MakeModel, docs: List[Doc]
+    make_model: MakeModel, docs: list[Doc]
 ) -> None:
     model, optimizer = make_model(), Adam(0.1, use_averages=True)
-    averages: Dict[str, Tensor] = {}
+    averages: dict[str, Tensor] = {}
     for t in range(1, 6):
         update(model, docs, optimizer)
         decay = (1 + t) / (10 + t)  # as Thinc's optimizer weighs the first of them
@@ -257,7 +258,7 @@ def test_averages_are_those_of_the_weights_on_the_way(
         torch.testing.assert_close(weights_of(model), averages)
 
 
-def test_the_weights_return_after_an_exception(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_the_weights_return_after_an_exception(make_model: MakeModel, docs: list[Doc]) -> None:
     model, optimizer = make_model(), Adam(0.1, use_averages=True)
     update(model, docs, optimizer, 3)
     trained = weights_of(model)
@@ -267,7 +268,7 @@ def test_the_weights_return_after_an_exception(make_model: MakeModel, docs: List
 
 
 def test_the_weights_return_after_averages_that_do_not_fit(
-    make_model: MakeModel, docs: List[Doc]
+    make_model: MakeModel, docs: list[Doc]
 ) -> None:
     model = make_model()
     trained, shim_id = weights_of(model), model.shims[0].id
@@ -278,7 +279,7 @@ def test_the_weights_return_after_averages_that_do_not_fit(
     assert same(weights_of(model), trained)
 
 
-def test_averages_of_another_model_change_nothing(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_averages_of_another_model_change_nothing(make_model: MakeModel, docs: list[Doc]) -> None:
     model, other, optimizer = make_model(), make_model(), Adam(0.1, use_averages=True)
     update(other, docs, optimizer, 3)
     before = weights_of(model)
@@ -303,7 +304,7 @@ def test_parameters_may_be_used_before_there_is_a_network() -> None:
 
 @pytest.mark.parametrize("duplicate", COPIES)
 def test_a_copy_has_the_same_weights_and_an_id_of_its_own(
-    make_model: MakeModel, docs: List[Doc], duplicate: Callable[[Model], Model]
+    make_model: MakeModel, docs: list[Doc], duplicate: Callable[[Model], Model]
 ) -> None:
     model = make_model()
     copies = [duplicate(model), duplicate(model), duplicate(duplicate(model))]
@@ -314,7 +315,7 @@ def test_a_copy_has_the_same_weights_and_an_id_of_its_own(
 
 @pytest.mark.parametrize("duplicate", COPIES)
 def test_a_copy_is_optimized_apart_from_its_original(
-    make_model: MakeModel, docs: List[Doc], duplicate: Callable[[Model], Model]
+    make_model: MakeModel, docs: list[Doc], duplicate: Callable[[Model], Model]
 ) -> None:
     model, optimizer = make_model(), Adam(0.1, use_averages=True)
     update(model, docs, optimizer, 3)
@@ -329,7 +330,7 @@ def test_a_copy_is_optimized_apart_from_its_original(
 
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_bytes_bring_back_weights_and_scores_exactly(
-    make_model: MakeModel, docs: List[Doc], settings: Dict[str, Any]
+    make_model: MakeModel, docs: list[Doc], settings: dict[str, Any]
 ) -> None:
     model = make_model(**settings)
     restored = LSTMTagger(**{**WIDTHS, "unknown_rate": 0.0, "window_length": 3, **settings})
@@ -353,7 +354,7 @@ def test_a_shim_without_network_survives_bytes(shim: NetworkShim) -> None:
     assert shim.to_bytes() == empty.to_bytes()
 
 
-def test_a_loaded_network_is_trained_on(make_model: MakeModel, docs: List[Doc]) -> None:
+def test_a_loaded_network_is_trained_on(make_model: MakeModel, docs: list[Doc]) -> None:
     model, restored = make_model(), make_model()
     restored.from_bytes(model.to_bytes())
     update(model, docs, SGD(0.1), 2)
@@ -469,7 +470,7 @@ def test_bytes_of_another_architecture_are_refused(
 
 
 @pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
-def test_without_network_nothing_runs(docs: List[Doc], architecture: Callable) -> None:
+def test_without_network_nothing_runs(docs: list[Doc], architecture: Callable) -> None:
     model = architecture(**WIDTHS)
     for run in (model.predict, model.begin_update):
         with pytest.raises(ValueError, match="initialize"):
@@ -478,7 +479,7 @@ def test_without_network_nothing_runs(docs: List[Doc], architecture: Callable) -
 
 @pytest.mark.parametrize("docs_at", [slice(0, 1), slice(0, 4)])
 def test_dropout_reaches_training_and_not_prediction(
-    make_model: MakeModel, docs: List[Doc], docs_at: slice
+    make_model: MakeModel, docs: list[Doc], docs_at: slice
 ) -> None:
     model, batch = make_model(), docs[docs_at]
     expected = model.predict(batch)[0]
@@ -490,7 +491,7 @@ def test_dropout_reaches_training_and_not_prediction(
 
 @pytest.mark.parametrize("training", [False, True])
 def test_prediction_from_many_threads_equals_serial(
-    make_model: MakeModel, docs: List[Doc], training: bool
+    make_model: MakeModel, docs: list[Doc], training: bool
 ) -> None:
     model = make_model(depth=2)
     set_dropout_rate(model, 0.5)

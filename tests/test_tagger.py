@@ -1,12 +1,13 @@
 """The component `lstm_tagger`: labels, training, prediction, and its place in a pipeline."""
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import entry_points
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any
 
 import numpy
 import pytest
@@ -34,7 +35,7 @@ GOLD = {
     ],
 }
 WORDS = ["The", "dog", "ate", "the", "apple"]
-EMPTY: List[str] = []
+EMPTY: list[str] = []
 EMPTY_AT = [[EMPTY], [EMPTY, WORDS], [WORDS, EMPTY, ["The", "dog"]], [WORDS, EMPTY]]
 ODD_WORDS = {
     "one token": ["dog"],
@@ -80,12 +81,12 @@ model = ${components.tags.model}
 """
 
 
-def annotation(doc: Doc, attribute: str) -> List[str]:
+def annotation(doc: Doc, attribute: str) -> list[str]:
     names = {"tag": "tag_", "pos": "pos_", "morph": "morph"}
     return [str(getattr(token, names[attribute])) for token in doc]
 
 
-def annotated(nlp: Language, attribute: str, labels: List[str]) -> Doc:
+def annotated(nlp: Language, attribute: str, labels: list[str]) -> Doc:
     """Return the first sentence with labels; those that are "" are missing."""
     argument = {"tag": "tags", "pos": "pos", "morph": "morphs"}[attribute]
     doc = Doc(nlp.vocab, words=WORDS, **{argument: labels})
@@ -95,11 +96,11 @@ def annotated(nlp: Language, attribute: str, labels: List[str]) -> Doc:
     return doc
 
 
-def example(nlp: Language, words: List[str], tags: List[str]) -> Example:
+def example(nlp: Language, words: list[str], tags: list[str]) -> Example:
     return Example(Doc(nlp.vocab, words=words), Doc(nlp.vocab, words=words, tags=tags))
 
 
-def learn(nlp: Language, examples: List[Example], learn_rate: float = 0.03) -> Optimizer:
+def learn(nlp: Language, examples: list[Example], learn_rate: float = 0.03) -> Optimizer:
     """Initialize a pipeline and train it until it knows the examples."""
     fix_random_seed(0)
     optimizer = nlp.initialize(lambda: examples)
@@ -109,7 +110,7 @@ def learn(nlp: Language, examples: List[Example], learn_rate: float = 0.03) -> O
     return optimizer
 
 
-def gradients(component: LSTMTagger, examples: List[Example]) -> Dict[str, numpy.ndarray]:
+def gradients(component: LSTMTagger, examples: list[Example]) -> dict[str, numpy.ndarray]:
     """Return the gradient of each parameter after one batch."""
     component.update(examples)
     network = component.model.shims[0]._model
@@ -118,17 +119,17 @@ def gradients(component: LSTMTagger, examples: List[Example]) -> Dict[str, numpy
     return found
 
 
-def predicted(nlp: Language, attribute: str = "tag", words: List[str] = WORDS) -> List[str]:
+def predicted(nlp: Language, attribute: str = "tag", words: list[str] = WORDS) -> list[str]:
     return annotation(nlp(Doc(nlp.vocab, words=words)), attribute)
 
 
 @pytest.fixture
-def examples(nlp: Language, make_examples: Callable) -> List[Example]:
+def examples(nlp: Language, make_examples: Callable) -> list[Example]:
     return make_examples(nlp)
 
 
 @pytest.fixture
-def tagger(nlp: Language, examples: List[Example], tiny: Dict[str, Any]) -> LSTMTagger:
+def tagger(nlp: Language, examples: list[Example], tiny: dict[str, Any]) -> LSTMTagger:
     """An initialized component whose training has no chance in it."""
     component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "unknown_rate": 0}})
     nlp.initialize(lambda: examples)
@@ -191,7 +192,7 @@ def test_tokens_without_gold_annotation_are_not_scored(nlp: Language) -> None:
 
 @pytest.mark.parametrize("scorer, scores", [(None, {}), (lambda _, **__: {"x": 1}, {"x": 1})])
 def test_scorer_can_be_replaced(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], scorer: Any, scores: Dict
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], scorer: Any, scores: dict
 ) -> None:
     component = LSTMTagger(nlp.vocab, tagger.model, scorer=scorer)
     assert component.score(examples) == scores
@@ -206,7 +207,7 @@ def test_scorer_can_be_replaced(
     ],
 )
 def test_factory_knows_the_attribute(
-    nlp: Language, attribute: str, weights: Dict[str, float]
+    nlp: Language, attribute: str, weights: dict[str, float]
 ) -> None:
     nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
     spacy.blank("xx").add_pipe("lstm_tagger", config={"attribute": "pos"})
@@ -240,7 +241,7 @@ def test_empty_morphology_is_annotation(nlp: Language) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.5])
 def test_gradient_is_probability_less_smoothed_truth(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], smoothing: float
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], smoothing: float
 ) -> None:
     component = LSTMTagger(nlp.vocab, tagger.model, label_smoothing=smoothing)
     component.cfg["labels"] = list(tagger.labels)
@@ -276,7 +277,7 @@ def test_negative_label_is_unlearnt(nlp: Language, train: Callable) -> None:
     assert predicted(nlp)[1] != "NN" and predicted(nlp)[2:] == GOLD["tag"][2:]
 
 
-def test_denied_labels_are_labels(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_denied_labels_are_labels(nlp: Language, tiny: dict[str, Any]) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
     batch = [example(nlp, ["a", "b", "c"], ["A", "!B", ""])]
     optimizer = nlp.initialize(lambda: batch)
@@ -285,7 +286,7 @@ def test_denied_labels_are_labels(nlp: Language, tiny: Dict[str, Any]) -> None:
 
 
 def test_exclamation_mark_is_a_tag_under_another_prefix(
-    nlp: Language, tiny: Dict[str, Any]
+    nlp: Language, tiny: dict[str, Any]
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "neg_prefix": "~"})
     batch = [example(nlp, ["Go", "!"], ["V", "!"])]
@@ -296,7 +297,7 @@ def test_exclamation_mark_is_a_tag_under_another_prefix(
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_missing_labels_have_no_gradient(
-    nlp: Language, tiny: Dict[str, Any], make_examples: Callable, attribute: str
+    nlp: Language, tiny: dict[str, Any], make_examples: Callable, attribute: str
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "attribute": attribute})
     nlp.initialize(lambda: make_examples(nlp))
@@ -317,7 +318,7 @@ def test_missing_labels_have_no_gradient(
     ],
 )
 def test_misaligned_tokens_learn_what_is_certain(
-    nlp: Language, tagger: LSTMTagger, words: List[str], targets: List[str]
+    nlp: Language, tagger: LSTMTagger, words: list[str], targets: list[str]
 ) -> None:
     reference = Doc(nlp.vocab, words=WORDS, tags=GOLD["tag"])
     batch = [Example(Doc(nlp.vocab, words=words), reference)]
@@ -327,7 +328,7 @@ def test_misaligned_tokens_learn_what_is_certain(
     assert rises == targets
 
 
-def test_partial_annotation_is_learnt(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_partial_annotation_is_learnt(nlp: Language, tiny: dict[str, Any]) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     batch = [
         example(nlp, ["I", "like", "green", "eggs"], ["", "V", "J", ""]),
@@ -349,14 +350,14 @@ def test_labels_come_sorted_from_the_data(tagger: LSTMTagger) -> None:
     assert tagger.model.get_dim("nO") == 3
 
 
-def test_labels_of_all_examples_count(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_labels_of_all_examples_count(nlp: Language, tiny: dict[str, Any]) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
     nlp.initialize(lambda: [example(nlp, ["x"], [f"T{i:02}"]) for i in range(30)])
     assert len(component.labels) == 30
 
 
 def test_labels_come_from_a_file(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example], tmp_path: Path
+    nlp: Language, tiny: dict[str, Any], examples: list[Example], tmp_path: Path
 ) -> None:
     labels = ["V", "EXTRA", "NN", "DET"]
     srsly.write_json(tmp_path / "labels.json", labels)
@@ -369,7 +370,7 @@ def test_labels_come_from_a_file(
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_label_data_initializes_another_component(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example], attribute: str
+    nlp: Language, tiny: dict[str, Any], examples: list[Example], attribute: str
 ) -> None:
     config = {"model": tiny, "attribute": attribute}
     first = nlp.add_pipe("lstm_tagger", name="first", config=config)
@@ -380,7 +381,7 @@ def test_label_data_initializes_another_component(
 
 
 def test_add_label_before_and_after_initialization(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
     assert [component.add_label(label) for label in ("X", "X", "NN")] == [1, 0, 1]
@@ -427,13 +428,13 @@ def test_unknown_gold_label_is_refused(
     assert all(numpy.array_equal(before[name], after[name]) for name in before)
 
 
-def test_no_labels_are_refused(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_no_labels_are_refused(nlp: Language, tiny: dict[str, Any]) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     with pytest.raises(ValueError, match="lstm_tagger"):
         nlp.initialize(lambda: [example(nlp, WORDS, [""] * 5)])
 
 
-def test_no_examples_are_refused(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_no_examples_are_refused(nlp: Language, tiny: dict[str, Any]) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     with pytest.raises(ValueError, match="lstm_tagger"):
         nlp.initialize(lambda: [])
@@ -452,7 +453,7 @@ def test_unknown_attribute_is_refused(nlp: Language) -> None:
         nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": "dep"})
 
 
-def test_initialization_without_data(nlp: Language, tiny: Dict[str, Any]) -> None:
+def test_initialization_without_data(nlp: Language, tiny: dict[str, Any]) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
     component.add_label("A")
     component.add_label("B")
@@ -477,14 +478,14 @@ def test_prediction_before_initialization_is_refused(nlp: Language) -> None:
         nlp("a dog")
 
 
-def test_update_before_initialization_is_refused(nlp: Language, examples: List[Example]) -> None:
+def test_update_before_initialization_is_refused(nlp: Language, examples: list[Example]) -> None:
     nlp.add_pipe("lstm_tagger").add_label("NN")
     with pytest.raises(ValueError, match="initialize"):
         nlp.update(examples, sgd=SGD(0.1))
 
 
 @pytest.mark.parametrize("texts", EMPTY_AT)
-def test_empty_docs_are_tagged(trained: Language, texts: List[List[str]]) -> None:
+def test_empty_docs_are_tagged(trained: Language, texts: list[list[str]]) -> None:
     docs = list(trained.pipe(Doc(trained.vocab, words=words) for words in texts))
     assert [annotation(doc, "tag") for doc in docs] == [
         predicted(trained, words=words) for words in texts
@@ -494,7 +495,7 @@ def test_empty_docs_are_tagged(trained: Language, texts: List[List[str]]) -> Non
 
 @pytest.mark.parametrize("texts", EMPTY_AT)
 def test_empty_docs_train(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example], texts: List[List[str]]
+    nlp: Language, tiny: dict[str, Any], examples: list[Example], texts: list[list[str]]
 ) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     batch = [example(nlp, words, GOLD["tag"][: len(words)]) for words in texts]
@@ -514,7 +515,7 @@ def test_empty_reference_teaches_nothing(
 
 
 def test_component_can_be_initialized_on_an_empty_doc_first(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
     nlp.initialize(lambda: [example(nlp, [], []), *examples])
@@ -523,7 +524,7 @@ def test_component_can_be_initialized_on_an_empty_doc_first(
 
 
 def test_gradients_add_up_around_an_empty_doc(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+    nlp: Language, tagger: LSTMTagger, examples: list[Example]
 ) -> None:
     first, second = examples
     together = gradients(tagger, [first, example(nlp, [], []), second])
@@ -535,7 +536,7 @@ def test_gradients_add_up_around_an_empty_doc(
 
 
 @pytest.mark.parametrize("words", ODD_WORDS.values(), ids=ODD_WORDS.keys())
-def test_odd_words_are_learnt(nlp: Language, tiny: Dict[str, Any], words: List[str]) -> None:
+def test_odd_words_are_learnt(nlp: Language, tiny: dict[str, Any], words: list[str]) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     tags = [f"T{i}" for i in range(len(words))]
     batch = [example(nlp, words, tags)]
@@ -544,13 +545,13 @@ def test_odd_words_are_learnt(nlp: Language, tiny: Dict[str, Any], words: List[s
 
 
 @pytest.mark.parametrize("words", ODD_WORDS.values(), ids=ODD_WORDS.keys())
-def test_odd_words_are_tagged_unseen(trained: Language, words: List[str]) -> None:
+def test_odd_words_are_tagged_unseen(trained: Language, words: list[str]) -> None:
     assert set(predicted(trained, words=words)) <= {"DET", "NN", "V"}
     assert all(token.tag_ for token in trained(" ".join(words)))
 
 
 def test_rehearsal_brings_back_what_was_known(
-    nlp: Language, train: Callable, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, train: Callable, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     train(nlp, label_smoothing=0.1, model={**tiny, "unknown_rate": 0})
     model = nlp.get_pipe("lstm_tagger").model
@@ -577,7 +578,7 @@ def test_rehearsal_needs_resumed_training(nlp: Language, train: Callable) -> Non
 
 
 def test_training_leaves_the_rehearsal_model_alone(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], weights_of: Callable
 ) -> None:
     optimizer = nlp.resume_training()
     before = weights_of(tagger._rehearsal_model)
@@ -588,7 +589,7 @@ def test_training_leaves_the_rehearsal_model_alone(
 
 
 def test_resumed_training_adds_to_what_is_known(
-    nlp: Language, train: Callable, examples: List[Example]
+    nlp: Language, train: Callable, examples: list[Example]
 ) -> None:
     train(nlp)
     optimizer = nlp.resume_training()
@@ -615,7 +616,7 @@ def test_trained_component_is_sourced_by_config(trained: Language, tmp_path: Pat
 
 
 def test_frozen_component_does_not_change(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], weights_of: Callable
 ) -> None:
     before = weights_of(tagger.model)
     losses = nlp.update(examples, sgd=nlp.resume_training(), exclude=["lstm_tagger"])
@@ -625,11 +626,11 @@ def test_frozen_component_does_not_change(
 
 
 def test_annotating_component_shows_its_labels_to_the_next(
-    nlp: Language, train: Callable, examples: List[Example], monkeypatch: pytest.MonkeyPatch
+    nlp: Language, train: Callable, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(nlp)
     following = nlp.add_pipe("lstm_tagger", name="following")
-    seen: List[List[str]] = []
+    seen: list[list[str]] = []
     monkeypatch.setattr(
         following,
         "update",
@@ -647,7 +648,7 @@ def test_disabled_component_does_not_tag(nlp: Language, train: Callable) -> None
 
 
 def test_renamed_component_tags_and_trains(
-    nlp: Language, train: Callable, examples: List[Example], tmp_path: Path
+    nlp: Language, train: Callable, examples: list[Example], tmp_path: Path
 ) -> None:
     train(nlp).rename_pipe("lstm_tagger", "renamed")
     assert nlp.pipe_names == ["renamed"] and predicted(nlp) == GOLD["tag"]
@@ -664,7 +665,7 @@ def test_two_components_share_a_pipeline(nlp: Language, train: Callable) -> None
 
 
 def test_two_components_have_a_loss_each(
-    nlp: Language, tagger: LSTMTagger, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, tagger: LSTMTagger, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     nlp.add_pipe("lstm_tagger", name="parts", config={"model": tiny, "attribute": "pos"})
     losses = nlp.update(examples, sgd=nlp.initialize(lambda: examples))
@@ -718,7 +719,7 @@ def test_replaced_listeners_train_apart(
 
 
 def test_model_serves_the_tagger_of_spacy(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     nlp.add_pipe("tagger", config={"model": tiny})
     learn(nlp, examples)
@@ -727,7 +728,7 @@ def test_model_serves_the_tagger_of_spacy(
 
 
 def test_scores_do_not_depend_on_the_batch(
-    nlp: Language, tiny: Dict[str, Any], examples: List[Example]
+    nlp: Language, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
     component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "window_length": 2}})
     nlp.initialize(lambda: examples)
@@ -752,7 +753,7 @@ def test_pipe_equals_call_in_any_batch_size(trained: Language) -> None:
 
 @pytest.mark.parametrize("second_seed, same", [(1, True), (2, False)])
 def test_seed_decides_the_weights(
-    tiny: Dict[str, Any],
+    tiny: dict[str, Any],
     make_examples: Callable,
     weights_of: Callable,
     second_seed: int,
@@ -773,7 +774,7 @@ def test_seed_decides_the_weights(
 
 
 def test_full_dropout_leaves_only_the_bias_to_learn(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], weights_of: Callable
 ) -> None:
     before = weights_of(tagger.model)
     nlp.update(examples, drop=1.0, sgd=SGD(0.1, L2=0))
@@ -783,7 +784,7 @@ def test_full_dropout_leaves_only_the_bias_to_learn(
 
 
 def test_dropout_ends_with_the_update(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+    nlp: Language, tagger: LSTMTagger, examples: list[Example]
 ) -> None:
     docs = [eg.predicted for eg in examples]
     before = tagger.model.predict(docs)
@@ -795,7 +796,7 @@ def test_dropout_ends_with_the_update(
 
 
 def test_averages_reach_the_weights(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], weights_of: Callable
 ) -> None:
     optimizer = SGD(0.5, use_averages=True)
     initial = weights_of(tagger.model)
@@ -814,7 +815,7 @@ def test_averages_reach_the_weights(
 
 
 def test_averages_are_what_is_saved_and_predicts(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example], weights_of: Callable
+    nlp: Language, tagger: LSTMTagger, examples: list[Example], weights_of: Callable
 ) -> None:
     optimizer = SGD(0.5, use_averages=True)
     for _ in range(3):
@@ -833,7 +834,7 @@ def test_averages_are_what_is_saved_and_predicts(
 def test_weights_come_back_after_an_exception(
     nlp: Language,
     tagger: LSTMTagger,
-    examples: List[Example],
+    examples: list[Example],
     weights_of: Callable,
     of_the_model: bool,
 ) -> None:
@@ -851,7 +852,7 @@ def test_weights_come_back_after_an_exception(
 
 
 def test_eight_threads_predict_what_one_does(
-    nlp: Language, tagger: LSTMTagger, examples: List[Example]
+    nlp: Language, tagger: LSTMTagger, examples: list[Example]
 ) -> None:
     nlp.update(examples, drop=0.5)
     texts = [WORDS[i % 5 :] * (1 + i % 7) for i in range(64)]

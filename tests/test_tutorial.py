@@ -1,7 +1,6 @@
 """The tutorial's two sentences, learnt through spaCy's own training loop."""
 
 from pathlib import Path
-from typing import List, Tuple
 
 import numpy
 import pytest
@@ -16,7 +15,7 @@ CORPUS = ROOT / "corpus" / "tutorial" / "train.spacy"
 TAGS = ["DET NN V DET NN", "NN V DET NN"]
 
 
-def tags_and_loss(nlp: Language) -> Tuple[List[str], float]:
+def tags_and_loss(nlp: Language) -> tuple[list[str], float]:
     """Return the tags of each sentence, and the mean negative log-likelihood of a gold tag."""
     tagger = nlp.get_pipe("lstm_tagger")
     examples = list(Corpus(CORPUS)(nlp))
