@@ -1,6 +1,5 @@
 """A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,15 +15,21 @@ from thinc.util import get_torch_default_device
 
 CHECKSUM_LENGTH = sha256().digest_size
 
-_process = os.getpid()
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to the calling thread.
 
-def _use_one_thread_after_fork() -> None:
-    """Keep a forked process from waiting forever for its parent's OpenMP threads."""
-    global _process
-    if os.getpid() != _process:
-        torch.set_num_threads(1)
-        _process = os.getpid()
+    Time steps are too small a work to share: a second thread gains little on an idle machine,
+    costs a multiple on a busy one, and makes a forked process wait forever for threads that it
+    doesn't have. Texts are what is shared, by `nlp.pipe(n_process=...)` or the application.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class NetworkShim(PyTorchShim):
@@ -70,8 +75,7 @@ class NetworkShim(PyTorchShim):
         ids (NamedTuple): Arrays, as the network takes tensors.
         RETURNS (Floats2d): The network's output.
         """
-        _use_one_thread_after_fork()
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             output, _ = self._require_network()(self._to_tensors(ids))
         return cast(Floats2d, torch2xp(output))
 
@@ -85,12 +89,13 @@ class NetworkShim(PyTorchShim):
         RETURNS (Tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
-        _use_one_thread_after_fork()
-        output, _ = self._require_network()(self._to_tensors(ids), dropout)
+        with one_thread():
+            output, _ = self._require_network()(self._to_tensors(ids), dropout)
 
         def backprop(d_output: Floats2d) -> None:
             if len(d_output):
-                output.backward(xp2torch(d_output, device=output.device))
+                with one_thread():
+                    output.backward(xp2torch(d_output, device=output.device))
 
         return cast(Floats2d, torch2xp(output.detach())), backprop
 
