@@ -106,7 +106,9 @@ class NetworkShim(PyTorchShim):
                 values = cast(FloatsXd, torch2xp(parameter.data))
                 gradient = cast(FloatsXd, torch2xp(parameter.grad))
                 new, _ = optimizer((self.id, name), values, gradient)
-                parameter.data.copy_(xp2torch(new, device=parameter.device))
+                updated = xp2torch(new, device=parameter.device)
+                if updated.data_ptr() != parameter.data_ptr():  # mostly done in place
+                    parameter.data.copy_(updated)
                 parameter.grad = None
 
     @contextmanager
