@@ -1,0 +1,287 @@
+"""Train taggers from scratch on a treebank, all in the same way, and compare them.
+
+    python benchmarks/accuracy.py FOLDER --seeds 3
+
+FOLDER holds train.conllu and dev.conllu (and test.conllu, read only with --test). Every system is
+trained and evaluated on the treebank's own tokens, in texts of ten sentences; a text's labels are
+written to TAG, whatever the attribute. Each finished run is a line of the results file, so that an
+interrupted benchmark goes on where it stopped.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import spacy
+import torch
+from spacy.cli.init_config import init_config
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training.converters import conllu_to_docs
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_config, registry
+from thinc.api import Config
+
+ROOT = Path(__file__).parent.parent
+REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
+BASELINE = "spacy-cnn"
+Labelled = list[tuple[list[str], list[str]]]  # the words and labels of each sentence
+Run = dict[str, Any]
+
+
+def read_treebank(path: Path, attribute: str, n_sentences: int | None) -> list[Doc]:
+    """Read texts of ten sentences whose TAG is the attribute to learn."""
+    docs = list(conllu_to_docs(path.read_text(encoding="utf8"), n_sents=10, no_print=True))
+    for doc in docs:
+        if attribute == "pos":
+            for token in doc:
+                token.tag_ = token.pos_
+        if attribute == "morph":
+            for token in doc:
+                token.tag_ = str(token.morph) or "_"
+    return docs if n_sentences is None else docs[: -(-n_sentences // 10)]
+
+
+def sentences(docs: Iterable[Doc]) -> Labelled:
+    return [([t.text for t in s], [t.tag_ for t in s]) for doc in docs for s in doc.sents]
+
+
+def spacy_config(lang: str, encoder: dict[str, Any] | None = None) -> Config:
+    """Return what `spacy init config -p tagger` writes, with another encoder if one is given."""
+    config = init_config(lang=lang, pipeline=["tagger"], optimize="efficiency", gpu=False)
+    if encoder is not None:
+        width = config["components"]["tok2vec"]["model"]["encode"]["width"]
+        config["components"]["tok2vec"]["model"]["encode"] = {"width": width, **encoder}
+    return config
+
+
+def configs(lang: str) -> dict[str, Callable[[], Config]]:
+    """Name the systems that are spaCy pipelines."""
+    bilstm = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "depth": 1, "dropout": 0.0}
+    ours = {
+        path.stem: (lambda path=path: load_config(path))
+        for path in sorted((ROOT / "configs").glob("*.cfg"))
+        if path.stem not in ("tutorial", "shared")
+    }
+    return {
+        BASELINE: lambda: spacy_config(lang),
+        "spacy-bilstm": lambda: spacy_config(lang, bilstm),
+        **ours,
+    }
+
+
+@registry.loggers("benchmark.Recorder.v1")
+def recorder() -> Callable[..., Any]:
+    """Return a logger that keeps the learning curve in the pipeline's meta and draws a line."""
+
+    def setup(nlp: Language, *_: Any) -> tuple[Callable[..., None], Callable[[], None]]:
+        start = time.perf_counter()
+        curve: list[tuple[float, int, float]] = []
+        nlp.meta["curve"] = curve
+
+        def step(info: dict[str, Any] | None) -> None:
+            if info is not None:
+                curve.append((time.perf_counter() - start, info["words"], info["score"]))
+                print(f"\r  {curve[-1][0]:5.0f} s  {100 * info['score']:.2f}", end="", flush=True)
+
+        return step, lambda: print("\r", end="")
+
+    return setup
+
+
+def run_pipeline(
+    config: Config, lang: str, seed: int, corpora: dict[str, list[Doc]], evaluated: list[Doc]
+) -> Run:
+    """Train a pipeline as `spacy train` does, and tag the evaluation texts with its best model."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, docs in corpora.items():
+            attrs = ["ORTH", "SPACY", "TAG", "SENT_START"]
+            DocBin(attrs, docs=docs).to_disk(Path(folder, f"{name}.spacy"))
+            config["paths"][name] = str(Path(folder, f"{name}.spacy"))
+            config["corpora"][name]["augmenter"] = REFERENCE_TOKENS
+        config["nlp"]["lang"] = lang
+        config["system"]["seed"] = seed
+        config["training"]["logger"] = {"@loggers": "benchmark.Recorder.v1"}
+        nlp = init_nlp(config)
+        start = time.perf_counter()
+        train(nlp, Path(folder))
+        seconds = time.perf_counter() - start
+        best = Path(folder, "model-best")
+        size = sum(path.stat().st_size for path in best.rglob("*") if path.is_file())
+        curve = nlp.meta["curve"]
+        nlp = spacy.load(best)
+    blank = [Doc(nlp.vocab, words=[token.text for token in doc]) for doc in evaluated]
+    start = time.perf_counter()
+    tagged = [token.tag_ for doc in nlp.pipe(blank, batch_size=128) for token in doc]
+    return {
+        "seconds": seconds,
+        "train_speed": curve[-1][1] / seconds,
+        "curve": [(passed, score) for passed, _, score in curve],
+        "speed": sum(map(len, blank)) / (time.perf_counter() - start),
+        "bytes": size,
+        "predicted": tagged,
+    }
+
+
+def crf_features(words: list[str]) -> list[dict[str, Any]]:
+    """Describe each word of a sentence by itself and its neighbours."""
+    features = []
+    for i, word in enumerate(words):
+        lower = word.lower()
+        described: dict[str, Any] = {"bias": 1.0, "word": word, "lower": lower}
+        described.update({f"suffix{n}": lower[-n:] for n in range(1, 5)})
+        described.update({f"prefix{n}": lower[:n] for n in range(1, 4)})
+        described["shape"] = spacy.lang.lex_attrs.word_shape(word)
+        described["digit"] = any(c.isdigit() for c in word)
+        described["hyphen"] = "-" in word
+        described["title"], described["upper"] = word.istitle(), word.isupper()
+        for offset in (-2, -1, 1, 2):
+            inside = 0 <= i + offset < len(words)
+            neighbour = words[i + offset].lower() if inside else "<edge>"
+            described[f"{offset}:lower"] = neighbour
+            described[f"{offset}:suffix3"] = neighbour[-3:]
+        features.append(described)
+    return features
+
+
+def run_crf(seed: int, train_docs: list[Doc], evaluated: list[Doc]) -> Run:
+    """Train a linear-chain CRF with hand-made features; it has no seed but the order of data."""
+    from sklearn_crfsuite import CRF
+
+    shuffled = sentences(train_docs)
+    numpy.random.default_rng(seed).shuffle(shuffled)  # type: ignore[arg-type]
+    start = time.perf_counter()
+    crf = CRF(algorithm="ap", max_iterations=15)
+    crf.fit([crf_features(words) for words, _ in shuffled], [tags for _, tags in shuffled])
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    predicted = crf.predict([crf_features(words) for words, _ in sentences(evaluated)])
+    return {
+        "seconds": seconds,
+        "train_speed": 15 * sum(map(len, train_docs)) / seconds,
+        "curve": [],
+        "speed": sum(map(len, evaluated)) / (time.perf_counter() - start),
+        "bytes": Path(crf.modelfile.name).stat().st_size,
+        "predicted": [tag for tags in predicted for tag in tags],
+    }
+
+
+def compare(runs: list[Run]) -> str:
+    """Draw up the Markdown table of all runs on one treebank."""
+    systems = list(dict.fromkeys(run["system"] for run in runs))
+    of = {system: [run for run in runs if run["system"] == system] for system in systems}
+    base = of.get(BASELINE, [])
+    target = numpy.mean([max(score for _, score in run["curve"]) for run in base]) if base else None
+    rows = [
+        "| system | accuracy | ± | unseen words | errors | p | train s | tokens/s "
+        "| s to baseline | predict tokens/s | MB |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for system in systems:
+        own = of[system]
+        accuracy = [numpy.mean(flat(run["correct"])) for run in own]
+        unseen = [numpy.mean(flat(run["correct"])[flat(run["unseen"])]) for run in own]
+        fewer, p = "", ""
+        if base and system != BASELINE:
+            error = 1 - numpy.mean([numpy.mean(flat(run["correct"])) for run in base])
+            fewer = f"{100 * ((1 - numpy.mean(accuracy)) / error - 1):+.0f}%"
+            p = f"{p_value(own, base):.4f}"
+        reached = [
+            next((seconds for seconds, score in run["curve"] if score >= target), numpy.nan)
+            for run in own
+            if target is not None and run["curve"]
+        ]
+        mean = {k: numpy.mean([r[k] for r in own]) for k in ("seconds", "train_speed", "speed")}
+        rows.append(
+            f"| {system} | {100 * numpy.mean(accuracy):.2f} | {100 * numpy.std(accuracy):.2f} "
+            f"| {100 * numpy.mean(unseen):.2f} | {fewer} | {p} | {mean['seconds']:.0f} "
+            f"| {mean['train_speed']:,.0f} | {numpy.mean(reached) if reached else numpy.nan:.0f} "
+            f"| {mean['speed']:,.0f} | {own[0]['bytes'] / 1e6:.1f} |"
+        )
+    return "\n".join(rows)
+
+
+def flat(sentences: list[list[bool]]) -> numpy.ndarray:
+    return numpy.concatenate([numpy.asarray(sentence, dtype=bool) for sentence in sentences])
+
+
+def p_value(first: list[Run], second: list[Run], n_permutations: int = 10_000) -> float:
+    """Test two systems by permutation: how likely is so large a difference of right labels, if
+    for each sentence it is chance which system has which of the two counts?
+
+    The counts are means over the seeds of each system.
+    """
+    counts = [
+        numpy.mean([[sum(sentence) for sentence in run["correct"]] for run in runs], axis=0)
+        for runs in (first, second)
+    ]
+    difference = counts[0] - counts[1]
+    random = numpy.random.default_rng(0)
+    signs = random.integers(0, 2, (n_permutations, len(difference)), dtype="int8") * 2 - 1
+    extreme = numpy.abs(signs @ difference) >= abs(difference.sum())
+    return float((extreme.sum() + 1) / (n_permutations + 1))
+
+
+def jobs(arguments: argparse.Namespace, done: list[Run]) -> Iterator[Run]:
+    """Yield what is still to be run, seed by seed, so that an early stop leaves a fair table."""
+    for seed in range(arguments.seeds):
+        for system in arguments.systems:
+            job = {
+                "treebank": arguments.folder.resolve().name,
+                "split": "test" if arguments.test else "dev",
+                "attribute": arguments.attribute,
+                "sentences": arguments.sentences,
+                "system": system,
+                "seed": seed,
+            }
+            if not any(job.items() <= run.items() for run in done):
+                yield job
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="with train.conllu and dev.conllu")
+    parser.add_argument("--lang", default="en", help="spaCy's code of the language")
+    parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
+    parser.add_argument("--systems", nargs="+", default=[*configs("en"), "crf"])
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--sentences", type=int, help="train on only so many")
+    parser.add_argument("--test", action="store_true", help="evaluate on test.conllu, in the end")
+    parser.add_argument("--results", type=Path, default=Path("accuracy.jsonl"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    done = []
+    if arguments.results.exists():
+        done = [json.loads(line) for line in arguments.results.read_text("utf8").splitlines()]
+    read = lambda name, n: read_treebank(arguments.folder / name, arguments.attribute, n)  # noqa: E731
+    corpora = {"train": read("train.conllu", arguments.sentences), "dev": read("dev.conllu", None)}
+    evaluated = read("test.conllu", None) if arguments.test else corpora["dev"]
+    known = {token.text for doc in corpora["train"] for token in doc}
+    for job in jobs(arguments, done):
+        print(f"{job['system']}, seed {job['seed']}")
+        if job["system"] == "crf":
+            run = run_crf(job["seed"], corpora["train"], evaluated)
+        else:
+            config = configs(arguments.lang)[job["system"]]()
+            run = run_pipeline(config, arguments.lang, job["seed"], corpora, evaluated)
+        gold = sentences(evaluated)
+        predicted = iter(run.pop("predicted"))
+        run["correct"] = [[int(tag == next(predicted)) for tag in tags] for _, tags in gold]
+        run["unseen"] = [[int(word not in known) for word in words] for words, _ in gold]
+        done.append({**job, **run})
+        with arguments.results.open("a", encoding="utf8") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+    wanted = next(jobs(argparse.Namespace(**{**vars(arguments), "seeds": 1}), []), {})
+    same = {key: wanted[key] for key in ("treebank", "split", "attribute", "sentences")}
+    shown = [run for run in done if same.items() <= run.items()]
+    print(compare([run for run in shown if run["system"] in arguments.systems]))
+
+
+if __name__ == "__main__":
+    main()
