@@ -169,16 +169,24 @@ class LSTMTagger(Tagger):
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Optional[Language]): The pipeline.
         labels (Optional[Sequence[str]]): The labels; None to read them from the examples.
-        RAISES: ValueError if there are no examples or no labels, or if a label can't be one of
-            the attribute's.
+        RAISES: ValueError if the examples can't be read, if there are none, or no labels, or if
+            a label can't be one of the attribute's.
         """
-        if callable(get_examples) and not any(True for _ in get_examples()):
+        if not callable(get_examples):
+            validate_get_examples(get_examples, "LSTMTagger.initialize")
+        try:
+            examples = list(get_examples())
+        except OSError as error:
+            raise ValueError(
+                f"{self.name}: can't read the training examples: {error}. Check the paths of the "
+                "corpora in the config, or give them on the command line: --paths.train FILE."
+            ) from error
+        if not examples:
             raise ValueError(
                 f"{self.name}: there are no training examples to initialize from. Check the "
                 "corpus: its path, and that its Docs are not empty."
             )
-        validate_get_examples(get_examples, "LSTMTagger.initialize")
-        examples = list(get_examples())
+        validate_get_examples(lambda: examples, "LSTMTagger.initialize")
         for label in sorted(self._gold_labels(examples)) if labels is None else labels:
             self.add_label(label)
         self._require_labels()
@@ -235,7 +243,7 @@ class LSTMTagger(Tagger):
             names=self.labels,
             normalize=False,
             neg_prefix=self.cfg["neg_prefix"],
-            label_smoothing=self.cfg["label_smoothing"],
+            label_smoothing=self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0,
         )
         d_scores, loss = loss_function(scores, truths)
         return float(loss), d_scores

@@ -15,7 +15,7 @@ import spacy
 import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.training import Corpus, Example
 from spacy.util import load_model_from_config
 from thinc.api import SGD, Adam, Config, Optimizer, fix_random_seed
 from thinc.types import Floats2d
@@ -432,6 +432,22 @@ def test_no_labels_are_refused(nlp: Language, tiny: dict[str, Any]) -> None:
     nlp.add_pipe("lstm_tagger", config={"model": tiny})
     with pytest.raises(ValueError, match="lstm_tagger"):
         nlp.initialize(lambda: [example(nlp, WORDS, [""] * 5)])
+
+
+def test_missing_corpus_is_refused(nlp: Language, tiny: dict[str, Any], tmp_path: Path) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    corpus = Corpus(tmp_path / "missing.spacy")
+    with pytest.raises(ValueError, match=r"lstm_tagger.*missing\.spacy.*paths\.train"):
+        nlp.initialize(lambda: corpus(nlp))
+
+
+def test_single_label_is_learnt_with_label_smoothing(nlp: Language, tiny: dict[str, Any]) -> None:
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": tiny, "label_smoothing": 0.1})
+    doc = Doc(nlp.vocab, words=["one", "two"], tags=["X", "X"])
+    example = Example(Doc(nlp.vocab, words=["one", "two"]), doc)
+    nlp.initialize(lambda: [example])
+    assert nlp.update([example]) == {"lstm_tagger": 0.0}
+    assert [token.tag_ for token in tagger(nlp.make_doc("one two"))] == ["X", "X"]
 
 
 def test_no_examples_are_refused(nlp: Language, tiny: dict[str, Any]) -> None:
