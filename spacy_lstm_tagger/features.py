@@ -83,13 +83,13 @@ def learn_vocabulary(
 
     docs (Iterable[Doc]): The Docs.
     min_frequency (int): What they contain less often stays unknown.
-    more_forms (Iterable[str]): Further word forms to know, of whatever frequency.
+    more_forms (Iterable[str]): Further word forms to know, of whatever frequency; in any order.
     RETURNS (Vocabulary): The vocabulary.
     """
     forms: Counter[str] = Counter()
     for doc in docs:
         forms.update(token.text for token in doc)
-    forms.update({form: min_frequency for form in more_forms if form not in forms})
+    forms.update({form: min_frequency for form in sorted(more_forms) if form not in forms})
     words: Counter[str] = Counter()
     affix_counts: Counter[str] = Counter()
     characters: Counter[str] = Counter()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from itertools import chain, pairwise, product
+from itertools import chain, pairwise, permutations, product
 
 import numpy
 import pytest
@@ -148,6 +148,12 @@ def test_more_forms_are_known_but_rare(docs: list[Doc], min_frequency: int) -> N
     assert vocabulary["words"]["zebra"] > vocabulary["n_frequent"]
     assert {*affixes("Zebra")} <= set(vocabulary["affixes"])
     assert {*"Zebra"} <= set(vocabulary["characters"])
+
+
+def test_order_of_more_forms_does_not_matter(docs: list[Doc]) -> None:
+    forms = ["zebra", "fish", "Fowl", "ape"]
+    vocabularies = [learn_vocabulary(docs, more_forms=order) for order in permutations(forms)]
+    assert len({json.dumps(vocabulary) for vocabulary in vocabularies}) == 1
 
 
 def test_more_forms_change_nothing_about_forms_of_the_docs(
