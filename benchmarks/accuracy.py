@@ -20,6 +20,7 @@ import numpy
 import spacy
 import torch
 from spacy.cli.init_config import init_config
+from spacy.lang.lex_attrs import word_shape
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.converters import conllu_to_docs
@@ -137,7 +138,7 @@ def crf_features(words: list[str]) -> list[dict[str, Any]]:
         described: dict[str, Any] = {"bias": 1.0, "word": word, "lower": lower}
         described.update({f"suffix{n}": lower[-n:] for n in range(1, 5)})
         described.update({f"prefix{n}": lower[:n] for n in range(1, 4)})
-        described["shape"] = spacy.lang.lex_attrs.word_shape(word)
+        described["shape"] = word_shape(word)
         described["digit"] = any(c.isdigit() for c in word)
         described["hyphen"] = "-" in word
         described["title"], described["upper"] = word.istitle(), word.isupper()
