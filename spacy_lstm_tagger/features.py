@@ -1,8 +1,8 @@
 """Docs in, integer ids out; and the vocabulary that stands between them, learnt from Docs."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, TypedDict
 
 import numpy
@@ -149,6 +149,37 @@ def token_ids(
         window_lengths=window_lengths,
         kept=kept,
     )
+
+
+def split(ids: TokenIds, max_positions: int) -> Iterator[TokenIds]:
+    """Split a batch between windows, so that the parts can be computed one after another.
+
+    ids (TokenIds): The batch.
+    max_positions (int): How many positions a part has; it may be a window more.
+    YIELDS (TokenIds): The parts, at least one. Their tokens together are those of the batch.
+    """
+    ends = ids.window_lengths.cumsum()
+    spelling_starts = ids.spelling_lengths.cumsum() - ids.spelling_lengths
+    cuts = numpy.flatnonzero(numpy.diff(ends // max_positions)) + 1
+    if not len(cuts):
+        yield ids
+        return
+    for first, last in pairwise([0, *cuts, len(ends)]):
+        begin, end = ends[first] - ids.window_lengths[first], ends[last - 1]
+        types, positions = numpy.unique(ids.types[begin:end], return_inverse=True)
+        lengths = ids.spelling_lengths[types]
+        characters = _count_up(lengths) + numpy.repeat(spelling_starts[types], lengths)
+        tokens = slice(*numpy.searchsorted(ids.kept, [begin, end]))
+        yield TokenIds(
+            words=ids.words[types],
+            affixes=ids.affixes[types],
+            spellings=ids.spellings[characters],
+            spelling_lengths=lengths,
+            vectors=ids.vectors[types] if len(ids.vectors) else NO_VECTORS,
+            types=positions,
+            window_lengths=ids.window_lengths[first:last],
+            kept=ids.kept[tokens] - begin,
+        )
 
 
 def static_vectors(docs: Sequence[Doc], tokens: Ints1d) -> Floats2d:

@@ -21,6 +21,7 @@ from thinc.types import Floats2d
 from torch import nn
 
 import spacy_lstm_tagger
+from spacy_lstm_tagger import architectures
 from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
 
 MakeDocs = Callable[..., list[Doc]]
@@ -151,6 +152,22 @@ def test_tagger_has_one_output_per_label(docs: list[Doc], nO: int) -> None:
 def test_labels_must_be_as_many_as_the_config_says(docs: list[Doc]) -> None:
     with pytest.raises(ValueError):
         initialize(LSTMTagger(**WIDTHS, nO=5), docs)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_prediction_in_parts_equals_prediction_at_once(
+    make_model: Callable[..., DocModel],
+    make_docs: MakeDocs,
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: Callable[..., DocModel],
+    settings: dict[str, Any],
+) -> None:
+    model = make_model(architecture, **{"window_length": 1, **settings})
+    docs = [*make_docs(*TEXTS, ""), *long_doc(make_docs, 40)]
+    at_once = model.predict(docs)
+    monkeypatch.setattr(architectures, "MAX_POSITIONS", 7)
+    assert_close(model.predict(docs), at_once)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -293,7 +310,7 @@ def test_a_long_doc_is_predicted_as_if_it_were_one_window(
     assert_close(
         make_model(architecture, window_length=40, **settings).predict(doc), expected, 1e-3
     )
-    bare = make_model(architecture, window_length=1, **settings).predict(doc)
+    bare = make_model(architecture, **{"window_length": 1, **settings}).predict(doc)
     assert numpy.abs(bare[0] - expected[0]).max() > 1e-2
 
 

@@ -25,6 +25,7 @@ from spacy_lstm_tagger.features import (
     cut,
     learn_vocabulary,
     spelling,
+    split,
     static_vectors,
     token_ids,
 )
@@ -248,6 +249,38 @@ def test_windows_are_those_of_cut(
     assert ids.types.tolist() == whole.types[positions].tolist()
     assert ids.window_lengths.tolist() == window_lengths.tolist()
     assert ids.kept.tolist() == kept.tolist()
+
+
+def described(ids: TokenIds) -> list[tuple[int, list[int], list[int]]]:
+    """Return word, affixes and characters of each position, whatever the numbers of the types."""
+    ends = ids.spelling_lengths.cumsum()
+    spelt = [ids.spellings[e - n : e] for e, n in zip(ends, ids.spelling_lengths, strict=True)]
+    return [
+        (int(ids.words[type_]), ids.affixes[type_].tolist(), spelt[type_].tolist())
+        for type_ in ids.types
+    ]
+
+
+@pytest.mark.parametrize("context", [0, 2])
+@pytest.mark.parametrize("max_positions", [1, 2, 3, 5, 8, 100])
+def test_parts_of_a_batch_are_the_batch(
+    docs: list[Doc], vocabulary: Vocabulary, max_positions: int, context: int
+) -> None:
+    ids = token_ids(docs, vocabulary, window_length=2, context=context)
+    parts = list(split(ids, max_positions))
+    assert [position for part in parts for position in described(part)] == described(ids)
+    assert [n for part in parts for n in part.window_lengths] == ids.window_lengths.tolist()
+    starts = numpy.cumsum([0, *(len(part.types) for part in parts[:-1])])
+    kept = [start + k for start, part in zip(starts, parts, strict=True) for k in part.kept]
+    assert kept == ids.kept.tolist()
+    assert all(len(part.types) < max_positions + max(part.window_lengths) for part in parts)
+    assert all(len(part.words) == len(set(part.types)) for part in parts)
+
+
+def test_batch_of_empty_docs_has_one_part(vocabulary: Vocabulary, docs: list[Doc]) -> None:
+    ids = token_ids([Doc(docs[0].vocab)], vocabulary, window_length=2)
+    (part,) = split(ids, 1)
+    assert_same(part, ids)
 
 
 @pytest.mark.parametrize("window_length", [1, 2, 9])
