@@ -54,7 +54,7 @@ def LSTMTok2Vec(
     window_length (int): How many tokens the LSTM reads as one sequence in training. In
         prediction it is eight times as many, and as much context again on either side as a
         training window is long; shorter Docs are read whole.
-    RETURNS (Model[List[Doc], List[Floats2d]]): The model.
+    RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
@@ -81,8 +81,8 @@ def LSTMTagger(
     """Build an LSTM tagger. Like the model of spaCy's own tagger it returns probabilities while
     it is trained and scores when it predicts, and takes the gradient with respect to the scores.
 
-    nO (Optional[int]): Number of labels; None to infer it from the data.
-    RETURNS (Model[List[Doc], List[Floats2d]]): The model.
+    nO (int | None): Number of labels; None to infer it from the data.
+    RETURNS (Model[list[Doc], list[Floats2d]]): The model.
 
     The other settings, and what it raises: see `LSTMTok2Vec`.
     """

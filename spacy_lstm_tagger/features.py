@@ -200,7 +200,7 @@ def cut(lengths: Ints1d, window_length: int, context: int = 0) -> tuple[Ints1d, 
     lengths (Ints1d): (texts,) how many tokens each text has.
     window_length (int): The greatest length of a window without its context.
     context (int): How many tokens a window also sees on either side, where its text has them.
-    RETURNS (Tuple[Ints1d, Ints1d, Ints1d]): (positions,) the token at each position; (windows,)
+    RETURNS (tuple[Ints1d, Ints1d, Ints1d]): (positions,) the token at each position; (windows,)
         the length of each window with its context; (tokens,) the position that counts for it.
     """
     n_windows = -(-lengths // window_length)

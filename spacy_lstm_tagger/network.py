@@ -154,7 +154,7 @@ class LSTMEncoder(nn.Module):
         ids (TokenIds): The batch, as tensors.
         dropout (float): Rate of dropout on the input and output of each LSTM over words.
         state (State): What the LSTM starts from, windows as in `ids`; None for zeros.
-        RETURNS (Tuple[Tensor, State]): (tokens, width) vectors, and what the LSTM ends with.
+        RETURNS (tuple[Tensor, State]): (tokens, width) vectors, and what the LSTM ends with.
         """
         if not len(ids.window_lengths):
             zeros = self.words.weight.new_zeros

@@ -46,7 +46,7 @@ class NetworkShim(PyTorchShim):
 
         network_class (Callable): Takes settings and sizes as keyword arguments. The module takes
             a NamedTuple of tensors and a dropout rate, and returns a tensor and its end state.
-        settings (Dict[str, Any]): The arguments that the config decides; plain values.
+        settings (dict[str, Any]): The arguments that the config decides; plain values.
         """
         super().__init__(None, config=settings)
         self._network_class = network_class
@@ -86,7 +86,7 @@ class NetworkShim(PyTorchShim):
 
         ids (NamedTuple): Arrays, as the network takes tensors.
         dropout (float): The dropout rate.
-        RETURNS (Tuple[Floats2d, Callable]): The output, and a function that takes the gradient
+        RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
         with one_thread():
@@ -115,7 +115,7 @@ class NetworkShim(PyTorchShim):
     def use_params(self, params: dict[tuple[int, str], FloatsXd]) -> Iterator[None]:
         """Put other values, such as an optimizer's averages, in place of the parameters.
 
-        params (Dict[Tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
+        params (dict[tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
             parameters that have no entry keep their values.
         """
         parameters = dict(self._model.named_parameters()) if self._model is not None else {}

@@ -4,21 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import (
-    Any,
-)
+from typing import Any
 
 import numpy
 from spacy.language import Language
 from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.pipeline import Tagger
-from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
-from spacy.util import registry
 from spacy.vocab import Vocab
-from thinc.api import Config, Model, SequenceCategoricalCrossentropy, to_numpy
+from thinc.api import Model, SequenceCategoricalCrossentropy, to_numpy
 from thinc.types import Floats2d, Ints1d
+
+from .scorer import score_labels
 
 SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
     "tag": {"tag_acc": 1.0},
@@ -26,44 +24,11 @@ SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
     "morph": {"morph_acc": 1.0, "morph_per_feat": None},
 }
 
-DEFAULT_MODEL = Config().from_str(
-    """
-[model]
-@architectures = "spacy-lstm-tagger.LSTMTagger.v1"
-"""
-)["model"]
-
-
-def score_labels(
-    examples: Iterable[Example], *, attribute: str = "tag", **settings: Any
-) -> dict[str, Any]:
-    """Score what a component wrote to its attribute; for "morph" also each feature by itself.
-
-    examples (Iterable[Example]): The examples.
-    attribute (str): "tag", "pos" or "morph".
-    settings (Any): Passed on to `Scorer.score_token_attr`.
-    RETURNS (Dict[str, Any]): "tag_acc", "pos_acc", or "morph_acc" and "morph_per_feat".
-    """
-    if attribute != "morph":
-        return Scorer.score_token_attr(examples, attribute, **settings)
-    examples = list(examples)
-    settings["getter"] = lambda token, _: token.morph.key
-    return {
-        **Scorer.score_token_attr(examples, attribute, **settings),
-        **Scorer.score_token_attr_per_feat(examples, attribute, **settings),
-    }
-
-
-@registry.scorers("spacy-lstm-tagger.lstm_tagger_scorer.v1")
-def make_scorer() -> Callable[..., dict[str, Any]]:
-    """Return the default scorer of `lstm_tagger`."""
-    return score_labels
-
 
 @Language.factory(
     "lstm_tagger",
     default_config={
-        "model": DEFAULT_MODEL,
+        "model": {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1"},
         "attribute": "tag",
         "overwrite": False,
         "label_smoothing": 0.0,
@@ -127,13 +92,13 @@ class LSTMTagger(Tagger):
         """Create the component.
 
         vocab (Vocab): The pipeline's vocab.
-        model (Model[List[Doc], List[Floats2d]]): Scores each label for each token.
+        model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
         name (str): Name of the component in the pipeline, and of its loss.
         attribute (str): The annotation that it learns and writes: "tag", "pos" or "morph".
         overwrite (bool): Whether to replace annotation that a Doc has already.
         label_smoothing (float): Probability that training gives to the other labels together.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
-        scorer (Optional[Callable]): The scoring method.
+        scorer (Callable | None): The scoring method.
         RAISES: ValueError if the attribute is none of the three.
         """
         if attribute not in SCORE_WEIGHTS:
@@ -167,8 +132,8 @@ class LSTMTagger(Tagger):
         """Learn the labels and the vocabulary, and build the model for them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
-        nlp (Optional[Language]): The pipeline.
-        labels (Optional[Sequence[str]]): The labels; None to read them from the examples.
+        nlp (Language | None): The pipeline.
+        labels (Sequence[str] | None): The labels; None to read them from the examples.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, or if
             a label can't be one of the attribute's.
         """
@@ -227,8 +192,8 @@ class LSTMTagger(Tagger):
         """Find the loss of a batch and its gradient with respect to the scores.
 
         examples (Iterable[Example]): The batch.
-        scores (List[Floats2d]): (tokens, labels) probabilities of each Doc.
-        RETURNS (Tuple[float, List[Floats2d]]): The loss and the gradients. Tokens whose label is
+        scores (list[Floats2d]): (tokens, labels) probabilities of each Doc.
+        RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens whose label is
             missing or can't be aligned have none.
         RAISES: ValueError if the component lacks a gold label.
         """
@@ -252,7 +217,7 @@ class LSTMTagger(Tagger):
         """Write labels to the Docs.
 
         docs (Iterable[Doc]): The Docs.
-        batch_tag_ids (List[Ints1d]): (tokens,) the index of each token's label, for each Doc.
+        batch_tag_ids (list[Ints1d]): (tokens,) the index of each token's label, for each Doc.
         """
         values = numpy.asarray([self._value(label) for label in self.labels], dtype="uint64")
         docs = [docs] if isinstance(docs, Doc) else docs
@@ -273,7 +238,7 @@ class LSTMTagger(Tagger):
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
         """Load the component from a directory.
 
-        path (Union[str, Path]): The directory.
+        path (str | Path): The directory.
         exclude (Iterable[str]): Names of what is not to be loaded: "vocab", "cfg", "model".
         RETURNS (LSTMTagger): The component itself.
         RAISES: ValueError if it is damaged, or was saved with other settings; the component
