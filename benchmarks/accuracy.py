@@ -2,17 +2,18 @@
 
     python benchmarks/accuracy.py FOLDER --seeds 3
 
-FOLDER holds train.conllu and dev.conllu (and test.conllu, read only with --test). Every system is
-trained and evaluated on the treebank's own tokens, in texts of ten sentences; a text's labels are
-written to TAG, whatever the attribute. Each finished run is a line of the results file, so that an
-interrupted benchmark goes on where it stopped.
+FOLDER holds one file *train.conllu, one *dev.conllu and, read only with --test, one *test.conllu.
+Every system is trained and evaluated on the treebank's own tokens, in texts of ten sentences; their
+labels are written to TAG, whatever the attribute. Each finished run is a line of the results file,
+so that an interrupted benchmark goes on where it stopped.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def compare(runs: list[Run]) -> str:
         rows.append(
             f"| {system} | {100 * numpy.mean(accuracy):.2f} | {100 * numpy.std(accuracy):.2f} "
             f"| {100 * numpy.mean(unseen):.2f} | {fewer} | {p} | {mean['seconds']:.0f} "
-            f"| {mean['train_speed']:,.0f} | {numpy.mean(reached) if reached else numpy.nan:.0f} "
+            f"| {mean['train_speed']:,.0f} | {f'{numpy.mean(reached):.0f}' if reached else ''} "
             f"| {mean['speed']:,.0f} | {own[0]['bytes'] / 1e6:.1f} |"
         )
     return "\n".join(rows)
@@ -229,59 +230,61 @@ def p_value(first: list[Run], second: list[Run], n_permutations: int = 10_000) -
     return float((extreme.sum() + 1) / (n_permutations + 1))
 
 
-def jobs(arguments: argparse.Namespace, done: list[Run]) -> Iterator[Run]:
-    """Yield what is still to be run, seed by seed, so that an early stop leaves a fair table."""
-    for seed in range(arguments.seeds):
-        for system in arguments.systems:
-            job = {
-                "treebank": arguments.folder.resolve().name,
-                "split": "test" if arguments.test else "dev",
-                "attribute": arguments.attribute,
-                "sentences": arguments.sentences,
-                "system": system,
-                "seed": seed,
-            }
-            if not any(job.items() <= run.items() for run in done):
-                yield job
+def read_results(path: Path) -> list[Run]:
+    """Read the finished runs of an earlier call, if there was one."""
+    return (
+        [json.loads(line) for line in path.read_text("utf8").splitlines()] if path.exists() else []
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="with train.conllu and dev.conllu")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    systems = [*configs("en"), "crf"]
+    parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
-    parser.add_argument("--systems", nargs="+", default=[*configs("en"), "crf"])
+    parser.add_argument("--systems", nargs="+", default=systems, choices=systems)
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--sentences", type=int, help="train on only so many")
-    parser.add_argument("--test", action="store_true", help="evaluate on test.conllu, in the end")
+    parser.add_argument("--test", action="store_true", help="evaluate on …test.conllu, in the end")
     parser.add_argument("--results", type=Path, default=Path("accuracy.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    done = []
-    if arguments.results.exists():
-        done = [json.loads(line) for line in arguments.results.read_text("utf8").splitlines()]
-    read = lambda name, n: read_treebank(arguments.folder / name, arguments.attribute, n)  # noqa: E731
-    corpora = {"train": read("train.conllu", arguments.sentences), "dev": read("dev.conllu", None)}
-    evaluated = read("test.conllu", None) if arguments.test else corpora["dev"]
+    setup = {
+        "treebank": arguments.folder.resolve().name,
+        "split": "test" if arguments.test else "dev",
+        "attribute": arguments.attribute,
+        "sentences": arguments.sentences,
+    }
+
+    def read(split: str, n_sentences: int | None = None) -> list[Doc]:
+        paths = sorted(arguments.folder.glob(f"*{split}.conllu"))
+        if len(paths) != 1:
+            parser.error(f"{arguments.folder} must have one file *{split}.conllu, has {len(paths)}")
+        return read_treebank(paths[0], arguments.attribute, n_sentences)
+
+    corpora = {"train": read("train", arguments.sentences), "dev": read("dev")}
+    evaluated = read("test") if arguments.test else corpora["dev"]
     known = {token.text for doc in corpora["train"] for token in doc}
-    for job in jobs(arguments, done):
-        print(f"{job['system']}, seed {job['seed']}")
-        if job["system"] == "crf":
-            run = run_crf(job["seed"], corpora["train"], evaluated)
+    gold = sentences(evaluated)
+    # Seed by seed, so that an early stop leaves a fair table.
+    for seed, system in product(range(arguments.seeds), arguments.systems):
+        job = {**setup, "system": system, "seed": seed}
+        if any(job.items() <= run.items() for run in read_results(arguments.results)):
+            continue
+        print(f"{system}, seed {seed}")
+        if system == "crf":
+            run = run_crf(seed, corpora["train"], evaluated)
         else:
-            config = configs(arguments.lang)[job["system"]]()
-            run = run_pipeline(config, arguments.lang, job["seed"], corpora, evaluated)
-        gold = sentences(evaluated)
+            config = configs(arguments.lang)[system]()
+            run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)
         predicted = iter(run.pop("predicted"))
         run["correct"] = [[int(tag == next(predicted)) for tag in tags] for _, tags in gold]
         run["unseen"] = [[int(word not in known) for word in words] for words, _ in gold]
-        done.append({**job, **run})
         with arguments.results.open("a", encoding="utf8") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-    wanted = next(jobs(argparse.Namespace(**{**vars(arguments), "seeds": 1}), []), {})
-    same = {key: wanted[key] for key in ("treebank", "split", "attribute", "sentences")}
-    shown = [run for run in done if same.items() <= run.items()]
-    print(compare([run for run in shown if run["system"] in arguments.systems]))
+            file.write(json.dumps({**job, **run}) + "\n")
+    runs = [run for run in read_results(arguments.results) if setup.items() <= run.items()]
+    print(compare([run for run in runs if run["system"] in arguments.systems]))
 
 
 if __name__ == "__main__":
