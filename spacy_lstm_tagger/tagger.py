@@ -274,13 +274,15 @@ class LSTMTagger(Tagger):
         values: set[int] = set()
         for example in examples:
             values.update(example.y.to_array(self.attribute).tolist())
-        labels = {self.vocab.strings[value] for value in values}
-        return {label.removeprefix(self.cfg["neg_prefix"] or "") for label in labels} - {""}
+        return self._named({self.vocab.strings[value] for value in values}) - {""}
+
+    def _named(self, gold: set[str]) -> set[str]:
+        """Return the labels that gold labels affirm or deny."""
+        prefix = self.cfg["neg_prefix"] or ""
+        return {label.removeprefix(prefix) for label in gold}
 
     def _check_known(self, gold: set[str]) -> None:
-        unknown = {label.removeprefix(self.cfg["neg_prefix"] or "") for label in gold}.difference(
-            self.labels
-        )
+        unknown = self._named(gold).difference(self.labels)
         if unknown:
             raise ValueError(
                 f"{self.name}: the training data have labels that the component lacks: "
