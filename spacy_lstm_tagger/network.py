@@ -13,52 +13,115 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
-from torch.nn.utils.rnn import PackedSequence
 
 if TYPE_CHECKING:
     from .features import TokenIds
 
 
+SIMILARITY = 0.7  # of lengths: less would cost more padding, more would cost more calls
+
+
 class State(NamedTuple):
     """What an LSTM hands from one stretch to the next.
 
-    hidden, cell: (layers * directions, windows, width) each.
+    hidden, cell: (layers * directions, windows, width) each; layer by layer, left to right first.
     """
 
     hidden: Tensor
     cell: Tensor
 
 
-class Packing(NamedTuple):
-    """How sequences that stand one after another are laid out step by step, without padding.
+class Layout(NamedTuple):
+    """How sequences that stand one after another are laid out in grids, those of similar length
+    side by side: time steps down, sequences across.
 
-    order: (positions,) which position stands at each place of the layout.
-    batch_sizes: (steps,) how many sequences are still going on at each step; on the CPU.
-    ranks: (sequences,) the sequences, longest first.
+    columns: For each grid, (columns,) the sequences that are its columns.
+    grids: For each direction of reading, each grid: (steps, columns) the position in each cell.
+        Below the end of a sequence stands the position that it ends with, again and again.
+    cells: For each direction, (positions,) the cell where each position is read, counted row by
+        row and grid by grid.
     """
 
-    order: Tensor
-    batch_sizes: Tensor
-    ranks: Tensor
+    columns: list[Tensor]
+    grids: list[list[Tensor]]
+    cells: list[Tensor]
 
 
-def pack(lengths: Tensor) -> Packing:
-    """Lay out sequences as `PackedSequence` wants them.
+def lay_out(lengths: Tensor, directions: int, similarity: float = SIMILARITY) -> Layout:
+    """Lay out sequences for LSTMs. This takes the place of a `PackedSequence`, which PyTorch runs
+    without oneDNN where lengths are mixed: on a CPU that takes two to three times as long.
 
-    lengths: (sequences,) each at least 1.
+    lengths (Tensor): (sequences,) at least one sequence, of at least one position each.
+    directions (int): 1 for left to right only, 2 for right to left as well.
+    similarity (float): How long a sequence must be, as a part of the longest in its grid; 1 for
+        grids without padding.
+    RETURNS (Layout): The layout.
     """
     ranked, ranks = lengths.sort(descending=True, stable=True)
-    starts = (lengths.cumsum(0) - lengths)[ranks]
-    steps = torch.arange(int(ranked[0]), device=lengths.device)[:, None]
-    going_on = steps < ranked
-    return Packing((steps + starts)[going_on], going_on.sum(1).cpu(), ranks)
+    different, counts = ranked.unique_consecutive(return_counts=True)
+    sizes, longest = [0], int(ranked[0])
+    for length, count in zip(different.tolist(), counts.tolist(), strict=True):
+        if length < similarity * longest:
+            longest = length
+            sizes.append(0)
+        sizes[-1] += count
+    starts = lengths.cumsum(0) - lengths
+    columns = list(ranks.split(sizes))
+    grids: list[list[Tensor]] = [[] for _ in range(directions)]
+    cells = [starts.new_empty(int(lengths.sum())) for _ in range(directions)]
+    n_cells = 0
+    for sequences in columns:
+        length, start = lengths[sequences], starts[sequences]
+        steps = torch.arange(int(length[0]), device=lengths.device)[:, None]
+        offsets = torch.minimum(steps, length - 1)
+        numbers = n_cells + torch.arange(offsets.numel(), device=lengths.device).view_as(offsets)
+        is_read = steps < length
+        for direction in range(directions):
+            grid = start + (length - 1 - offsets if direction else offsets)
+            grids[direction].append(grid)
+            cells[direction][grid[is_read]] = numbers[is_read]
+        n_cells += offsets.numel()
+    return Layout(columns, grids, cells)
 
 
-def inverse(permutation: Tensor) -> Tensor:
-    """Return the permutation that undoes the given one, both (n,)."""
-    undo = torch.empty_like(permutation)
-    undo[permutation] = torch.arange(len(permutation), device=permutation.device)
-    return undo
+class LSTMLayer(nn.Module):
+    """An LSTM for each direction of reading, left to right first.
+
+    input_width: Width of the input.
+    width: Width of the LSTM, per direction.
+    directions: 1 for left to right only, 2 for right to left as well.
+    """
+
+    def __init__(self, input_width: int, width: int, directions: int):
+        super().__init__()
+        self.lstms = nn.ModuleList(nn.LSTM(input_width, width) for _ in range(directions))
+
+    def forward(
+        self, inputs: Tensor, layout: Layout, state: State | None = None
+    ) -> tuple[Tensor, State | None]:
+        """Read sequences.
+
+        inputs (Tensor): (positions, input_width).
+        layout (Layout): Which of them are one sequence, and whose outputs are wanted. Without
+            padding, if there is a state.
+        state (State | None): (directions, sequences, width) each, what the LSTMs start from;
+            None for zeros.
+        RETURNS (tuple[Tensor, State | None]): (wanted, directions * width) hidden states; and what
+            the LSTMs end with, if they started from a state.
+        """
+        outputs = []
+        end = state and State(*map(torch.empty_like, state))
+        for i, (lstm, grids) in enumerate(zip(self.lstms, layout.grids, strict=True)):
+            cells = []
+            for columns, grid in zip(layout.columns, grids, strict=True):
+                begin = state and (state.hidden[i, None, columns], state.cell[i, None, columns])
+                rows = inputs.index_select(0, grid.flatten()).view(*grid.shape, -1)
+                output, (hidden, cell) = lstm(rows, begin)
+                cells.append(output.flatten(0, 1))
+                if end is not None:
+                    end.hidden[i, columns], end.cell[i, columns] = hidden[0], cell[0]
+            outputs.append(torch.cat(cells).index_select(0, layout.cells[i]))
+        return torch.cat(outputs, dim=1), end
 
 
 class CharacterLSTM(nn.Module):
@@ -67,16 +130,14 @@ class CharacterLSTM(nn.Module):
     n_characters: Size of the vocabulary, UNKNOWN not counted.
     character_width: Width of the embedding of a character.
     lstm_width: Width of the LSTM, per direction.
-    bidirectional: Whether to read in both directions.
+    directions: 1 for left to right only, 2 for right to left as well.
     """
 
-    def __init__(
-        self, n_characters: int, character_width: int, lstm_width: int, bidirectional: bool
-    ):
+    def __init__(self, n_characters: int, character_width: int, lstm_width: int, directions: int):
         super().__init__()
         self.embedding = nn.Embedding(1 + n_characters, character_width)
         nn.init.normal_(self.embedding.weight, std=0.3)
-        self.lstm = nn.LSTM(character_width, lstm_width, bidirectional=bidirectional)
+        self.layer = LSTMLayer(character_width, lstm_width, directions)
 
     def forward(self, spellings: Tensor, lengths: Tensor) -> Tensor:
         """Return (types, directions * lstm_width): the final hidden state for each type.
@@ -84,10 +145,12 @@ class CharacterLSTM(nn.Module):
         spellings: (characters,) ids of the characters of all types, one type after another.
         lengths: (types,) how many characters each type has.
         """
-        order, batch_sizes, ranks = pack(lengths)
-        packed = PackedSequence(self.embedding(spellings[order]), batch_sizes)
-        _, (hidden, _) = self.lstm(packed)  # (directions, types, lstm_width)
-        return hidden.transpose(0, 1).flatten(1)[inverse(ranks)]
+        layout = lay_out(lengths, len(self.layer.lstms))
+        ends = lengths.cumsum(0)
+        last_read = (ends - 1, ends - lengths)
+        cells = [cells[last] for cells, last in zip(layout.cells, last_read, strict=False)]
+        outputs, _ = self.layer(self.embedding(spellings), layout._replace(cells=cells))
+        return outputs
 
 
 class LSTMEncoder(nn.Module):
@@ -125,8 +188,8 @@ class LSTMEncoder(nn.Module):
         include_static_vectors: bool,
     ):
         super().__init__()
-        self.directions = 2 if bidirectional else 1
-        self.width = self.directions * lstm_width
+        self.directions = directions = 2 if bidirectional else 1
+        self.width = directions * lstm_width
         self.words = nn.Embedding(1 + n_words, word_width)
         nn.init.zeros_(self.words.weight)
         self.affixes = nn.Embedding(1 + n_affixes, word_width) if affixes else None
@@ -136,45 +199,45 @@ class LSTMEncoder(nn.Module):
             nn.Linear(vector_width, word_width, bias=False) if include_static_vectors else None
         )
         self.characters = (
-            CharacterLSTM(n_characters, character_width, character_lstm_width, bidirectional)
+            CharacterLSTM(n_characters, character_width, character_lstm_width, directions)
             if character_lstm_width
             else None
         )
-        input_width = word_width + self.directions * character_lstm_width
-        self.lstms = nn.ModuleList(
-            nn.LSTM(self.width if layer else input_width, lstm_width, bidirectional=bidirectional)
-            for layer in range(depth)
+        input_width = word_width + directions * character_lstm_width
+        self.layers = nn.ModuleList(
+            LSTMLayer(self.width if i else input_width, lstm_width, directions)
+            for i in range(depth)
         )
 
     def forward(
         self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State | None]:
         """Encode the windows of a batch.
 
         ids (TokenIds): The batch, as tensors.
         dropout (float): Rate of dropout on the input and output of each LSTM over words.
-        state (State): What the LSTM starts from, windows as in `ids`; None for zeros.
-        RETURNS (tuple[Tensor, State]): (tokens, width) vectors, and what the LSTM ends with.
+        state (State | None): What the LSTMs start from, windows as in `ids`; None for zeros.
+        RETURNS (tuple[Tensor, State | None]): (tokens, width) vectors; and what the LSTMs end
+            with, if they started from a state.
         """
         if not len(ids.window_lengths):
-            zeros = self.words.weight.new_zeros
-            n_states, width = len(self.lstms) * self.directions, self.width // self.directions
-            return zeros(0, self.width), State(*zeros(2, n_states, 0, width))
-        vectors = self.embed(ids)[ids.types]
-        order, batch_sizes, ranks = pack(ids.window_lengths)
-        packed = drop(vectors[order], dropout)
-        ends: list[tuple[Tensor, Tensor]] = []
-        for layer, lstm in enumerate(self.lstms):
-            begin = None
-            if state is not None:
-                rows = slice(layer * self.directions, (layer + 1) * self.directions)
-                begin = (state.hidden[rows, ranks], state.cell[rows, ranks])
-            output, end = lstm(PackedSequence(packed, batch_sizes), begin)
-            packed = drop(output.data, dropout)
+            return self.words.weight.new_zeros(0, self.width), state
+        vectors = drop(self.embed(ids).index_select(0, ids.types), dropout)
+        layout = lay_out(ids.window_lengths, self.directions, SIMILARITY if state is None else 1)
+        ends = []
+        for i, layer in enumerate(self.layers):
+            rows = slice(i * self.directions, (i + 1) * self.directions)
+            vectors, end = layer(vectors, layout, state and State(*(part[rows] for part in state)))
+            vectors = drop(vectors, dropout)
             ends.append(end)
-        back = inverse(ranks)
-        hidden, cell = (torch.cat(parts)[:, back] for parts in zip(*ends, strict=True))
-        return packed[inverse(order)[ids.kept]], State(hidden, cell)
+        end = state and State(*map(torch.cat, zip(*ends, strict=True)))
+        return vectors.index_select(0, ids.kept), end
+
+    def start(self, n_windows: int) -> State:
+        """Return the `State` before the first token: zeros."""
+        n_lstms = len(self.layers) * self.directions
+        zeros = self.words.weight.new_zeros(n_lstms, n_windows, self.width // self.directions)
+        return State(zeros, zeros)
 
     def embed(self, ids: "TokenIds") -> Tensor:
         """Return (types, input_width): what the LSTM over words reads of each type.
@@ -208,7 +271,7 @@ class TaggerNetwork(nn.Module):
 
     def forward(
         self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State | None]:
         """Return (tokens, labels) scores, and the encoder's `State`; arguments as the encoder's."""
         vectors, state = self.encoder(ids, dropout, state)
         return self.output(vectors), state

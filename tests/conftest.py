@@ -6,11 +6,14 @@ from typing import Any
 import numpy
 import pytest
 import spacy
+import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 from thinc.api import Model, fix_random_seed
+
+torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
 SENTENCES = [
     ("The dog ate the apple", "DET NN V DET NN", "DET NOUN VERB DET NOUN"),

@@ -2,18 +2,18 @@
 
 import subprocess
 import sys
-from itertools import chain, permutations, product
+from collections.abc import Sequence
+from itertools import chain, product
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 from torch.testing import assert_close
 
 from spacy_lstm_tagger import network as network_module
 from spacy_lstm_tagger.features import TokenIds
-from spacy_lstm_tagger.network import LSTMEncoder, State, TaggerNetwork, inverse, pack
+from spacy_lstm_tagger.network import LSTMEncoder, LSTMLayer, State, TaggerNetwork, lay_out
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,
@@ -102,19 +102,20 @@ def no_ids() -> TokenIds:
     )
 
 
-def whole_lstm(encoder: LSTMEncoder) -> nn.LSTM:
-    """Put the layers of an encoder into one module of torch."""
-    first = encoder.lstms[0]
+def whole_lstm(layers: Sequence[LSTMLayer]) -> nn.LSTM:
+    """Put layers into one module of torch."""
+    first = layers[0].lstms
     lstm = nn.LSTM(
-        first.input_size,
-        first.hidden_size,
-        num_layers=len(encoder.lstms),
-        bidirectional=first.bidirectional,
+        first[0].input_size,
+        first[0].hidden_size,
+        num_layers=len(layers),
+        bidirectional=len(first) == 2,
     )
     lstm.load_state_dict(
         {
-            name.replace("_l0", f"_l{layer}"): value
-            for layer, one in enumerate(encoder.lstms)
+            name.replace("_l0", f"_l{i}") + suffix: value
+            for i, layer in enumerate(layers)
+            for one, suffix in zip(layer.lstms, ("", "_reverse"), strict=False)
             for name, value in one.state_dict().items()
         }
     )
@@ -134,7 +135,7 @@ def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
     if encoder.characters is None:
         return vector
     spelling = torch.stack([encoder.characters.embedding.weight[c] for c in SPELLINGS[i]])
-    _, (hidden, _) = encoder.characters.lstm(spelling)
+    _, (hidden, _) = whole_lstm([encoder.characters.layer])(spelling)
     return torch.cat([vector, *hidden])
 
 
@@ -142,7 +143,7 @@ def encode_slowly(
     encoder: LSTMEncoder, ids: TokenIds, windows: list[list[int]], state: State | None = None
 ) -> tuple[Tensor, State]:
     """Run torch's own LSTM over one sentence at a time."""
-    lstm = whole_lstm(encoder)
+    lstm = whole_lstm(encoder.layers)
     outputs, ends = [], []
     for i, window in enumerate(windows):
         begin = None if state is None else (state.hidden[:, i], state.cell[:, i])
@@ -156,44 +157,58 @@ def encode_slowly(
 
 def make_state(encoder: LSTMEncoder, n_windows: int) -> State:
     random = torch.Generator().manual_seed(2)
-    shape = (len(encoder.lstms) * encoder.directions, n_windows, encoder.lstms[0].hidden_size)
+    shape = encoder.start(n_windows).hidden.shape
     return State(torch.randn(shape, generator=random), torch.randn(shape, generator=random))
 
 
+@pytest.mark.parametrize("similarity", [0.0, 0.5, 0.7, 1.0])
 @pytest.mark.parametrize("n_sequences", [1, 2, 3, 4])
-def test_pack_lays_out_as_torch_does(n_sequences: int) -> None:
+def test_each_position_is_read_in_its_place(n_sequences: int, similarity: float) -> None:
     for lengths in product(range(1, 5), repeat=n_sequences):
-        order, batch_sizes, ranks = pack(torch.tensor(lengths))
-        sequences = torch.arange(sum(lengths)).split(lengths)
-        ranked = [sequences[i] for i in ranks]
-        expected = pack_padded_sequence(
-            pad_sequence(ranked), torch.tensor([len(sequence) for sequence in ranked])
-        )
-        assert order.tolist() == expected.data.tolist()
-        assert batch_sizes.tolist() == expected.batch_sizes.tolist()
+        sequences = [part.tolist() for part in torch.arange(sum(lengths)).split(lengths)]
+        layout = lay_out(torch.tensor(lengths), 2, similarity)
+        columns = [int(i) for column in layout.columns for i in column]
+        assert columns == sorted(range(n_sequences), key=lambda i: -lengths[i])
+        for direction, (grids, cells) in enumerate(zip(layout.grids, layout.cells, strict=True)):
+            found = [column.tolist() for grid in grids for column in grid.T]
+            for i, column in zip(columns, found, strict=True):
+                expected = sequences[i][:: -1 if direction else 1]
+                padding = len(column) - len(expected)
+                assert column == expected + expected[-1:] * padding
+                assert similarity * len(column) <= len(expected)
+            assert torch.cat([grid.flatten() for grid in grids])[cells].tolist() == [
+                *range(sum(lengths))
+            ]
 
 
-@pytest.mark.parametrize("lengths", [[1], [2, 2, 2], [1, 3, 2, 3, 1], list(range(1, 30))])
-def test_pack_ranks_the_longest_first_and_equals_in_order(lengths: list[int]) -> None:
-    expected = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    assert pack(torch.tensor(lengths)).ranks.tolist() == expected
-
-
-@pytest.mark.parametrize("n", range(6))
-def test_inverse_undoes_every_permutation(n: int) -> None:
-    for permutation in permutations(range(n)):
-        order = torch.tensor(permutation, dtype=torch.int64)
-        assert order[inverse(order)].tolist() == list(range(n))
+def test_similar_lengths_share_a_grid() -> None:
+    layout = lay_out(torch.tensor([10, 3, 7, 8, 6, 2, 5]), 1, similarity=0.7)
+    assert [columns.tolist() for columns in layout.columns] == [[0, 3, 2], [4, 6], [1], [5]]
+    assert [tuple(grid.shape) for grid in layout.grids[0]] == [(10, 3), (6, 2), (3, 1), (2, 1)]
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
-    vectors, state = encoder(ids)
     expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES)
+    assert_close(encoder(ids)[0], expected_vectors)
+    vectors, state = encoder(ids, state=encoder.start(len(SENTENCES)))
     assert_close(vectors, expected_vectors)
     assert_close(state.hidden, expected_state.hidden)
     assert_close(state.cell, expected_state.cell)
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_windows_side_by_side_equal_one_at_a_time(settings: dict[str, Any]) -> None:
+    encoder, windows = make_encoder(**settings), [[i % 8] * i + [3] for i in range(20)]
+    results = []
+    for batches in ([windows], [[window] for window in windows]):
+        encoder.zero_grad()
+        vectors = torch.cat([encoder(make_ids(batch))[0] for batch in batches])
+        vectors.square().sum().backward()
+        results.append([vectors, *(parameter.grad for parameter in encoder.parameters())])
+    for together, apart in zip(*results, strict=True):
+        assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
@@ -207,22 +222,20 @@ def test_encoder_starts_from_the_state_that_is_passed(settings: dict[str, Any]) 
     assert_close(state.cell, expected_state.cell)
 
 
-@pytest.mark.parametrize("settings", VARIANTS)
-def test_zeros_as_state_equal_none(settings: dict[str, Any]) -> None:
-    encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
-    zeros = State(*map(torch.zeros_like, make_state(encoder, len(SENTENCES))))
-    assert_close(encoder(ids, state=zeros)[0], encoder(ids)[0], rtol=0, atol=0)
+def test_an_end_state_is_returned_only_where_a_state_was_given() -> None:
+    network = TaggerNetwork(n_labels=N_LABELS, **SETTINGS)
+    assert network(make_ids(SENTENCES))[1] is None
+    assert network(no_ids())[1] is None
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_tagger_scores_each_vector_of_its_encoder(settings: dict[str, Any]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
     network.encoder.load_state_dict(make_encoder(**settings).state_dict())
-    scores, state = network(make_ids(SENTENCES))
-    vectors, expected_state = encode_slowly(network.encoder, make_ids(SENTENCES), SENTENCES)
+    scores, _ = network(make_ids(SENTENCES))
+    vectors, _ = encode_slowly(network.encoder, make_ids(SENTENCES), SENTENCES)
     expected = [network.output.weight @ vector + network.output.bias for vector in vectors]
     assert_close(scores, torch.stack(expected))
-    assert_close(state.hidden, expected_state.hidden)
 
 
 def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
@@ -247,10 +260,9 @@ def test_only_kept_positions_are_returned(kept: list[int]) -> None:
 def test_character_features_are_the_last_states_of_torch_lstm(bidirectional: bool) -> None:
     encoder = make_encoder(bidirectional=bidirectional)
     embedded = encoder.embed(make_ids(SENTENCES))
+    lstm = whole_lstm([encoder.characters.layer])
     for i, spelling in enumerate(SPELLINGS):
-        _, (hidden, _) = encoder.characters.lstm(
-            encoder.characters.embedding(torch.tensor(spelling))
-        )
+        _, (hidden, _) = lstm(encoder.characters.embedding(torch.tensor(spelling)))
         assert_close(embedded[i, SETTINGS["word_width"] :], hidden.flatten())
 
 
@@ -265,15 +277,15 @@ def test_words_and_characters_make_the_input_of_the_lstm(
         word_width=5, character_lstm_width=character_lstm_width, bidirectional=bidirectional
     )
     assert encoder.embed(make_ids(SENTENCES)).shape == (8, width)
-    assert encoder.lstms[0].input_size == width
+    assert encoder.layers[0].lstms[0].input_size == width
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_stepping_token_by_token_equals_running_at_once(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
     sentences = [[0, 1, 2, 3], [5, 1, 1, 6], [7, 3, 0, 1]]
-    vectors, end = encoder(make_ids(sentences))
-    state, steps = None, []
+    vectors, end = encoder(make_ids(sentences), state=encoder.start(3))
+    state, steps = encoder.start(3), []
     for tokens in zip(*sentences, strict=True):
         step, state = encoder(make_ids([[token] for token in tokens]), state=state)
         steps.append(step)
@@ -286,8 +298,9 @@ def test_stepping_token_by_token_equals_running_at_once(depth: int) -> None:
 def test_stretches_of_unequal_lengths_equal_running_at_once(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
     begins, ends = [[0], [5, 1, 1], [2, 2]], [[1, 2, 3, 4], [6], [7, 0]]
-    vectors, end = encoder(make_ids([a + b for a, b in zip(begins, ends, strict=True)]))
-    first, state = encoder(make_ids(begins))
+    whole = make_ids([a + b for a, b in zip(begins, ends, strict=True)])
+    vectors, end = encoder(whole, state=encoder.start(3))
+    first, state = encoder(make_ids(begins), state=encoder.start(3))
     second, state = encoder(make_ids(ends), state=state)
     parts = zip(first.split([1, 3, 2]), second.split([4, 1, 2]), strict=True)
     assert_close(torch.cat(list(chain(*parts))), vectors)
@@ -302,7 +315,8 @@ def test_states_are_layers_by_windows_by_width(
     depth: int, bidirectional: bool, directions: int, windows: list[list[int]]
 ) -> None:
     encoder = make_encoder(depth=depth, bidirectional=bidirectional)
-    _, state = encoder(make_ids(windows) if windows else no_ids())
+    ids = make_ids(windows) if windows else no_ids()
+    _, state = encoder(ids, state=encoder.start(len(windows)))
     expected = (depth * directions, len(windows), SETTINGS["lstm_width"])
     assert state.hidden.shape == state.cell.shape == expected
 
@@ -343,9 +357,9 @@ def test_dropout_drops_and_scales_the_output(training: bool) -> None:
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_dropout_drops_the_input_of_each_lstm(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
-    _, state = encoder(make_ids([[1, 2, 3]]), 1.0)
-    for lstm, hidden in zip(encoder.lstms, state.hidden, strict=True):
-        _, (expected, _) = lstm(torch.zeros(3, lstm.input_size))
+    _, state = encoder(make_ids([[1, 2, 3]]), 1.0, encoder.start(1))
+    for layer, hidden in zip(encoder.layers, state.hidden, strict=True):
+        _, (expected, _) = layer.lstms[0](torch.zeros(3, layer.lstms[0].input_size))
         assert_close(hidden, expected)
 
 
