@@ -1,11 +1,11 @@
-"""Examples in, Examples with the reference's own tokens out."""
+"""What a config may say of its corpora: take their own tokens; read their words beforehand."""
 
 from collections.abc import Callable, Iterator
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import registry
+from spacy.util import registry, resolve_dot_names
 
 
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
@@ -28,3 +28,21 @@ def use_reference_tokens(nlp: Language, example: Example) -> Iterator[Example]:
     words = [token.text for token in reference]
     spaces = [bool(token.whitespace_) for token in reference]
     yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+
+
+@registry.callbacks("spacy-lstm-tagger.read_words.v1")
+def create_word_reader(corpora: list[str]) -> Callable[[Language], None]:
+    """Return a callback for `[initialize.before_init]` that shows the pipeline's vocab the words
+    of corpora before any model is initialized. `LSTMTok2Vec` needs it for `spacy pretrain`, which
+    initializes models before it reads a text; list the pretraining and the training corpus, as
+    the vocabulary of the pretrained weights is the one that training goes on with.
+
+    corpora (list[str]): Where the config has the corpora, as "corpora.pretrain".
+    """
+
+    def read_words(nlp: Language) -> None:
+        for read_corpus in resolve_dot_names(nlp.config.interpolate(), [*corpora]):
+            for _ in read_corpus(nlp):  # making a Doc puts its words into the vocab
+                pass
+
+    return read_words

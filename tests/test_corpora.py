@@ -1,0 +1,135 @@
+"""Tests of `corpora.py`: the reference's own tokens, and words that are read beforehand."""
+
+from pathlib import Path
+
+import numpy
+import spacy
+import srsly
+from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
+from spacy.tokens import Doc, DocBin
+from spacy.training import Corpus
+from spacy.training.initialize import init_nlp
+from spacy.training.pretrain import pretrain
+from spacy.util import load_config, load_config_from_str
+from thinc.api import Config
+
+from spacy_lstm_tagger.corpora import create_reference_tokens_augmenter
+
+RAW_TEXT = ["The wug ate a blick.", "Every wug will glorp!"]
+PRETRAINING = """
+[nlp]
+lang = "xx"
+pipeline = ["tok2vec", "lstm_tagger"]
+
+[components]
+
+[components.tok2vec]
+factory = "tok2vec"
+
+[components.tok2vec.model]
+@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
+word_width = 6
+character_width = 4
+character_lstm_width = 3
+lstm_width = 5
+unknown_rate = 0.0
+
+[components.lstm_tagger]
+factory = "lstm_tagger"
+
+[components.lstm_tagger.model]
+@architectures = "spacy.Tagger.v2"
+
+[components.lstm_tagger.model.tok2vec]
+@architectures = "spacy.Tok2VecListener.v1"
+width = 10
+
+[corpora]
+
+[corpora.pretrain]
+@readers = "spacy.JsonlCorpus.v1"
+path = "text.jsonl"
+
+[corpora.train]
+@readers = "spacy.Corpus.v1"
+path = "train.spacy"
+
+[corpora.dev]
+@readers = "spacy.Corpus.v1"
+path = "train.spacy"
+
+[training]
+seed = 0
+
+[pretraining]
+max_epochs = 2
+component = "tok2vec"
+
+[pretraining.objective]
+@architectures = "spacy.PretrainCharacters.v1"
+maxout_pieces = 2
+hidden_size = 8
+n_characters = 2
+
+[initialize]
+init_tok2vec = "model-last.bin"
+
+[initialize.before_init]
+@callbacks = "spacy-lstm-tagger.read_words.v1"
+corpora = ["corpora.pretrain", "corpora.train"]
+"""
+
+
+def pretraining_config(folder: Path) -> Config:
+    """Write a text to pretrain on and Docs to train on; return a config that names them."""
+    nlp = spacy.blank("xx")
+    srsly.write_jsonl(folder / "text.jsonl", [{"text": text} for text in RAW_TEXT])
+    words, tags = ["The", "dog", "ate"], ["DET", "NN", "V"]
+    DocBin(docs=[Doc(nlp.vocab, words=words, tags=tags)]).to_disk(folder / "train.spacy")
+    text = PRETRAINING
+    for name in ("text.jsonl", "train.spacy", "model-last.bin"):
+        text = text.replace(f'"{name}"', f'"{(folder / name).as_posix()}"')
+    defaults = nlp.config.merge(load_config(DEFAULT_CONFIG_PRETRAIN_PATH))
+    return defaults.merge(load_config_from_str(text))
+
+
+def test_pretrained_weights_arrive(tmp_path: Path) -> None:
+    pretrain(pretraining_config(tmp_path).copy(), tmp_path)
+    nlp = init_nlp(pretraining_config(tmp_path))
+    model = nlp.get_pipe("tok2vec").model
+    assert model.to_bytes() == (tmp_path / "model-last.bin").read_bytes()
+    words = model.shims[0].vocabulary["words"]
+    assert {"wug", "blick", "glorp", "dog", "ate", "every"} <= words.keys()
+    weights = model.shims[0]._model.words.weight
+    assert weights[words["wug"]].abs().max() > 0  # it was learnt
+    assert weights[words["dog"]].abs().max() == 0  # and this wasn't seen
+    before = weights[words["dog"]].clone()
+    examples = list(Corpus(tmp_path / "train.spacy")(nlp))
+    optimizer = nlp.create_optimizer()
+    for _ in range(2):  # spaCy's output layer is zero at first, and so its first gradient
+        nlp.update(examples, sgd=optimizer)
+    assert (weights[words["dog"]] != before).any()
+
+
+def test_pretraining_changes_what_the_tagger_reads(tmp_path: Path) -> None:
+    doc = spacy.blank("xx")("The wug ate.")
+    vectors = []
+    for max_epochs in (1, 3):
+        config = pretraining_config(tmp_path)
+        config["pretraining"]["max_epochs"] = max_epochs
+        pretrain(config.copy(), tmp_path)
+        (found,) = init_nlp(config).get_pipe("tok2vec").model.predict([doc])
+        vectors.append(found)
+    assert numpy.abs(vectors[0] - vectors[1]).max() > 0
+
+
+def test_examples_take_the_tokens_of_the_corpus(tmp_path: Path) -> None:
+    nlp = spacy.blank("en")
+    words, spaces = ["do", "n't", "can not", "!"], [False, True, False, False]
+    reference = Doc(nlp.vocab, words=words, spaces=spaces, tags=["A", "B", "C", "D"])
+    DocBin(docs=[reference]).to_disk(tmp_path / "train.spacy")
+    (example,) = Corpus(tmp_path, augmenter=create_reference_tokens_augmenter())(nlp)
+    assert [token.text for token in example.predicted] == words
+    assert [bool(token.whitespace_) for token in example.predicted] == spaces
+    assert [token.tag_ for token in example.predicted] == [""] * 4
+    assert example.get_aligned("TAG", as_string=True) == ["A", "B", "C", "D"]
