@@ -35,8 +35,9 @@ def LSTMTok2Vec(
     unknown_rate: float = 0.3,
     window_length: int = 32,
 ) -> DocModel:
-    """Build an LSTM encoder for use as a `tok2vec`. Its output is as wide as the LSTM, twice so
-    where it is bidirectional.
+    """Build an LSTM encoder for use as a `tok2vec`. Its output is what the LSTM reads of a word
+    and what it says of it; the width is `word_width + character_lstm_width + lstm_width`, the
+    latter two doubled where the LSTMs are bidirectional.
 
     word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
     character_width (int): Width of the embedding of a character.
@@ -58,7 +59,8 @@ def LSTMTok2Vec(
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
-    width = lstm_width * (2 if bidirectional else 1)
+    directions = 2 if bidirectional else 1
+    width = word_width + directions * (character_lstm_width + lstm_width)
     return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
 
 

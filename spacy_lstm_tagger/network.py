@@ -157,7 +157,8 @@ class LSTMEncoder(nn.Module):
     """Embed each word by all that is known of its form, and run an LSTM over the words.
 
     The word's embedding, those of its affixes and its projected static vector are added up; what
-    the LSTM over its characters ends with is appended.
+    the LSTM over its characters ends with is appended. A skip connection appends all this to what
+    the LSTM says of the word in its sentence: `width` is the width of both together.
 
     n_words, n_affixes, n_characters: Sizes of the vocabulary, UNKNOWN not counted.
     vector_width: Width of the static vectors.
@@ -189,7 +190,6 @@ class LSTMEncoder(nn.Module):
     ):
         super().__init__()
         self.directions = directions = 2 if bidirectional else 1
-        self.width = directions * lstm_width
         self.words = nn.Embedding(1 + n_words, word_width)
         nn.init.zeros_(self.words.weight)
         self.affixes = nn.Embedding(1 + n_affixes, word_width) if affixes else None
@@ -204,10 +204,12 @@ class LSTMEncoder(nn.Module):
             else None
         )
         input_width = word_width + directions * character_lstm_width
+        output_width = directions * lstm_width
         self.layers = nn.ModuleList(
-            LSTMLayer(self.width if i else input_width, lstm_width, directions)
+            LSTMLayer(output_width if i else input_width, lstm_width, directions)
             for i in range(depth)
         )
+        self.width = output_width + input_width
 
     def forward(
         self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
@@ -222,7 +224,7 @@ class LSTMEncoder(nn.Module):
         """
         if not len(ids.window_lengths):
             return self.words.weight.new_zeros(0, self.width), state
-        vectors = drop(self.embed(ids).index_select(0, ids.types), dropout)
+        vectors = inputs = drop(self.embed(ids).index_select(0, ids.types), dropout)
         layout = lay_out(ids.window_lengths, self.directions, SIMILARITY if state is None else 1)
         ends = []
         for i, layer in enumerate(self.layers):
@@ -231,12 +233,12 @@ class LSTMEncoder(nn.Module):
             vectors = drop(vectors, dropout)
             ends.append(end)
         end = state and State(*map(torch.cat, zip(*ends, strict=True)))
-        return vectors.index_select(0, ids.kept), end
+        return torch.cat((vectors, inputs), dim=1).index_select(0, ids.kept), end
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
-        n_lstms = len(self.layers) * self.directions
-        zeros = self.words.weight.new_zeros(n_lstms, n_windows, self.width // self.directions)
+        lstms = [lstm for layer in self.layers for lstm in layer.lstms]  # type: ignore[union-attr]
+        zeros = self.words.weight.new_zeros(len(lstms), n_windows, lstms[0].hidden_size)
         return State(zeros, zeros)
 
     def embed(self, ids: "TokenIds") -> Tensor:

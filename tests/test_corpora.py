@@ -42,7 +42,7 @@ factory = "lstm_tagger"
 
 [components.lstm_tagger.model.tok2vec]
 @architectures = "spacy.Tok2VecListener.v1"
-width = 10
+width = 22
 
 [corpora]
 
@@ -62,7 +62,7 @@ path = "train.spacy"
 seed = 0
 
 [pretraining]
-max_epochs = 2
+max_epochs = 4
 component = "tok2vec"
 
 [pretraining.objective]
@@ -114,7 +114,7 @@ def test_pretrained_weights_arrive(tmp_path: Path) -> None:
 def test_pretraining_changes_what_the_tagger_reads(tmp_path: Path) -> None:
     doc = spacy.blank("xx")("The wug ate.")
     vectors = []
-    for max_epochs in (1, 3):
+    for max_epochs in (2, 4):
         config = pretraining_config(tmp_path)
         config["pretraining"]["max_epochs"] = max_epochs
         pretrain(config.copy(), tmp_path)

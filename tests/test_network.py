@@ -149,7 +149,7 @@ def encode_slowly(
         begin = None if state is None else (state.hidden[:, i], state.cell[:, i])
         vectors = torch.stack([embed_slowly(encoder, ids, token) for token in window])
         output, end = lstm(vectors, begin)
-        outputs.append(output)
+        outputs.append(torch.cat((output, vectors), dim=1))
         ends.append(end)
     hidden, cell = zip(*ends, strict=True)
     return torch.cat(outputs), State(torch.stack(hidden, 1), torch.stack(cell, 1))
@@ -400,4 +400,4 @@ def test_what_is_switched_off_has_no_parameters(setting: dict[str, Any], missing
 
 def test_the_network_runs_without_spacy() -> None:
     command = [sys.executable, "-c", BLOCKED, network_module.__file__]
-    assert subprocess.check_output(command, text=True).strip() == "(3, 8)"
+    assert subprocess.check_output(command, text=True).strip() == "(3, 20)"

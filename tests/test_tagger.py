@@ -71,7 +71,7 @@ factory = "lstm_tagger"
 
 [components.tags.model.tok2vec]
 @architectures = "spacy.Tok2VecListener.v1"
-width = 10
+width = 22
 upstream = "tok2vec"
 
 [components.parts]
