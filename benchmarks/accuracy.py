@@ -5,7 +5,10 @@
 FOLDER holds one file *train.conllu, one *dev.conllu and, read only with --test, one *test.conllu.
 Every system is trained and evaluated on the treebank's own tokens, in texts of ten sentences; their
 labels are written to TAG, whatever the attribute. Each finished run is a line of the results file,
-so that an interrupted benchmark goes on where it stopped.
+so that an interrupted benchmark goes on where it stopped; the table has all that the file has on
+the treebank. For an ablation, say what to change in our configs, one call after another:
+
+    python benchmarks/accuracy.py FOLDER --systems tagger --change training.dropout=0.2
 """
 
 import argparse
@@ -63,13 +66,13 @@ def spacy_config(lang: str, encoder: dict[str, Any] | None = None) -> Config:
     return config
 
 
-def configs(lang: str) -> dict[str, Callable[[], Config]]:
-    """Name the systems that are spaCy pipelines."""
+def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config]]:
+    """Name the systems that are spaCy pipelines; the changes are made to our own."""
     bilstm = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "depth": 1, "dropout": 0.0}
     ours = {
-        path.stem: (lambda path=path: load_config(path))
+        path.stem: (lambda path=path: load_config(path, overrides=changes))
         for path in sorted((ROOT / "configs").glob("*.cfg"))
-        if path.stem not in ("tutorial", "shared")
+        if path.stem not in ("tutorial", "shared", "pretrained")
     }
     return {
         BASELINE: lambda: spacy_config(lang),
@@ -239,17 +242,22 @@ def read_results(path: Path) -> list[Run]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    systems = [*configs("en"), "crf"]
+    systems = [*configs("en", {}), "crf"]
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
     parser.add_argument("--systems", nargs="+", default=systems, choices=systems)
+    parser.add_argument("--change", nargs="+", default=[], help="settings, as section.key=value")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--sentences", type=int, help="train on only so many")
     parser.add_argument("--test", action="store_true", help="evaluate on …test.conllu, in the end")
     parser.add_argument("--results", type=Path, default=Path("accuracy.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    changes = {
+        key: json.loads(value) for key, _, value in (c.partition("=") for c in arguments.change)
+    }
+    changed = [f"{key.rpartition('.')[2]} = {value}" for key, value in changes.items()]
     setup = {
         "treebank": arguments.folder.resolve().name,
         "split": "test" if arguments.test else "dev",
@@ -269,22 +277,21 @@ def main() -> None:
     gold = sentences(evaluated)
     # Seed by seed, so that an early stop leaves a fair table.
     for seed, system in product(range(arguments.seeds), arguments.systems):
-        job = {**setup, "system": system, "seed": seed}
+        job = {**setup, "system": ", ".join([system, *changed]), "seed": seed}
         if any(job.items() <= run.items() for run in read_results(arguments.results)):
             continue
-        print(f"{system}, seed {seed}")
+        print(f"{job['system']}, seed {seed}")
         if system == "crf":
             run = run_crf(seed, corpora["train"], evaluated)
         else:
-            config = configs(arguments.lang)[system]()
+            config = configs(arguments.lang, changes)[system]()
             run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)
         predicted = iter(run.pop("predicted"))
         run["correct"] = [[int(tag == next(predicted)) for tag in tags] for _, tags in gold]
         run["unseen"] = [[int(word not in known) for word in words] for words, _ in gold]
         with arguments.results.open("a", encoding="utf8") as file:
             file.write(json.dumps({**job, **run}) + "\n")
-    runs = [run for run in read_results(arguments.results) if setup.items() <= run.items()]
-    print(compare([run for run in runs if run["system"] in arguments.systems]))
+    print(compare([run for run in read_results(arguments.results) if setup.items() <= run.items()]))
 
 
 if __name__ == "__main__":
