@@ -270,10 +270,11 @@ class LSTMTagger(Tagger):
 
     def _gold_labels(self, examples: Iterable[Example]) -> set[str]:
         """Collect the labels of the reference Docs; a label that is only denied is one, too."""
-        values: set[int] = set()
+        gold: set[str] = set()
         for example in examples:
-            values.update(example.y.to_array(self.attribute).tolist())
-        return self._named({self.vocab.strings[value] for value in values}) - {""}
+            values = set(example.y.to_array(self.attribute).tolist())
+            gold.update(example.y.vocab.strings[value] for value in values)
+        return self._named(gold) - {""}
 
     def _aligned_labels(self, example: Example) -> list[str | None]:
         """Return the gold label of each token of the predicted Doc, or nothing."""

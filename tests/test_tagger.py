@@ -17,6 +17,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 from spacy.util import load_model_from_config
+from spacy.vocab import Vocab
 from thinc.api import SGD, Adam, Config, Optimizer, fix_random_seed
 from thinc.types import Floats2d
 
@@ -686,6 +687,18 @@ def test_two_components_have_a_loss_each(
     nlp.add_pipe("lstm_tagger", name="parts", config={"model": tiny, "attribute": "pos"})
     losses = nlp.update(examples, sgd=nlp.initialize(lambda: examples))
     assert losses.keys() == {"lstm_tagger", "parts"} and all(losses.values())
+
+
+@pytest.mark.parametrize("attribute", ["tag", "morph"])
+def test_gold_labels_may_come_from_another_vocab(nlp: Language, attribute: str) -> None:
+    words, labels = ["The", "dog", "ate"], ["Case=Dat", "Case=Nom", "Case=Dat"]
+    gold = {"tags" if attribute == "tag" else "morphs": labels}
+    example = Example(Doc(nlp.vocab, words=words), Doc(Vocab(), words=words, **gold))
+    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    optimizer = nlp.initialize(lambda: [example])
+    assert component.labels == ("Case=Dat", "Case=Nom")
+    losses = nlp.update([example], sgd=optimizer)
+    assert losses["lstm_tagger"] > 0
 
 
 def test_listeners_share_one_encoder(shared: Language, make_examples: Callable) -> None:
