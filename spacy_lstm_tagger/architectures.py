@@ -35,9 +35,10 @@ def LSTMTok2Vec(
     unknown_rate: float = 0.3,
     window_length: int = 32,
 ) -> DocModel:
-    """Build an LSTM encoder for use as a `tok2vec`. Its output is what the LSTM reads of a word
-    and what it says of it; the width is `word_width + character_lstm_width + lstm_width`, the
-    latter two doubled where the LSTMs are bidirectional.
+    """Build an LSTM encoder for use as a `tok2vec`. Its output for a word is that of the LSTM, and
+    what the LSTM reads of the word and its two neighbours: 2 * lstm_width + 3 * (word_width +
+    2 * character_lstm_width) values. Left to right only, it is lstm_width + word_width +
+    character_lstm_width values, of the word alone.
 
     word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
     character_width (int): Width of the embedding of a character.
@@ -59,8 +60,10 @@ def LSTMTok2Vec(
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
-    directions = 2 if bidirectional else 1
-    width = word_width + directions * (character_lstm_width + lstm_width)
+    if bidirectional:
+        width = 2 * lstm_width + 3 * (word_width + 2 * character_lstm_width)
+    else:
+        width = lstm_width + word_width + character_lstm_width
     return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
 
 

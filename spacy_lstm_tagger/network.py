@@ -84,6 +84,19 @@ def lay_out(lengths: Tensor, directions: int, similarity: float = SIMILARITY) ->
     return Layout(columns, grids, cells)
 
 
+def with_neighbours(vectors: Tensor, lengths: Tensor) -> Tensor:
+    """Return (positions, 3 * width): each vector, the one before and the one after.
+
+    vectors (Tensor): (positions, width), sequences one after another. At their ends are zeros.
+    lengths (Tensor): (sequences,) each at least 1.
+    """
+    ends = lengths.cumsum(0)
+    before, after = vectors.roll(1, 0), vectors.roll(-1, 0)
+    before[ends - lengths] = 0
+    after[ends - 1] = 0
+    return torch.cat((vectors, before, after), dim=1)
+
+
 class LSTMLayer(nn.Module):
     """An LSTM for each direction of reading, left to right first.
 
@@ -157,8 +170,9 @@ class LSTMEncoder(nn.Module):
     """Embed each word by all that is known of its form, and run an LSTM over the words.
 
     The word's embedding, those of its affixes and its projected static vector are added up; what
-    the LSTM over its characters ends with is appended. A skip connection appends all this to what
-    the LSTM says of the word in its sentence: `width` is the width of both together.
+    the LSTM over its characters ends with is appended. To the LSTM's output for a word, skip
+    connections append its input for this word and, unless it reads left to right only, for the
+    two beside it: that "to" stands before a verb needs no LSTM. `width` is the width of it all.
 
     n_words, n_affixes, n_characters: Sizes of the vocabulary, UNKNOWN not counted.
     vector_width: Width of the static vectors.
@@ -209,7 +223,7 @@ class LSTMEncoder(nn.Module):
             LSTMLayer(output_width if i else input_width, lstm_width, directions)
             for i in range(depth)
         )
-        self.width = output_width + input_width
+        self.width = output_width + input_width * (3 if bidirectional else 1)
 
     def forward(
         self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
@@ -233,6 +247,8 @@ class LSTMEncoder(nn.Module):
             vectors = drop(vectors, dropout)
             ends.append(end)
         end = state and State(*map(torch.cat, zip(*ends, strict=True)))
+        if self.directions == 2:
+            inputs = with_neighbours(inputs, ids.window_lengths)
         return torch.cat((vectors, inputs), dim=1).index_select(0, ids.kept), end
 
     def start(self, n_windows: int) -> State:

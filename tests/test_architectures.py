@@ -130,8 +130,8 @@ def test_defaults_make_a_model(architecture: Callable[..., DocModel]) -> None:
     assert registry.resolve({"model": {"@architectures": name}})["model"].name
 
 
-@pytest.mark.parametrize("bidirectional, width", [(True, 16), (False, 10)])
-def test_tok2vec_is_as_wide_as_word_characters_and_lstm(
+@pytest.mark.parametrize("bidirectional, width", [(True, 32), (False, 10)])
+def test_tok2vec_is_as_wide_as_documented(
     make_model: Callable[..., DocModel], docs: list[Doc], bidirectional: bool, width: int
 ) -> None:
     assert LSTMTok2Vec(**WIDTHS, bidirectional=bidirectional).get_dim("nO") == width
@@ -516,7 +516,7 @@ def test_a_shared_tok2vec_trains_with_an_empty_doc(component: str) -> None:
     nlp = spacy.blank("xx")
     model = {"@architectures": "spacy-lstm-tagger.LSTMTok2Vec.v1", **WIDTHS}
     nlp.add_pipe("tok2vec", config={"model": model})
-    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 16}
+    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 32}
     tagger = {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}
     nlp.add_pipe(component, config={"model": tagger})
     examples, doc = label_examples(nlp)

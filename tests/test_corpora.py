@@ -42,7 +42,7 @@ factory = "lstm_tagger"
 
 [components.lstm_tagger.model.tok2vec]
 @architectures = "spacy.Tok2VecListener.v1"
-width = 22
+width = 46
 
 [corpora]
 

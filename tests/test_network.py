@@ -149,7 +149,10 @@ def encode_slowly(
         begin = None if state is None else (state.hidden[:, i], state.cell[:, i])
         vectors = torch.stack([embed_slowly(encoder, ids, token) for token in window])
         output, end = lstm(vectors, begin)
-        outputs.append(torch.cat((output, vectors), dim=1))
+        zeros = torch.zeros_like(vectors[:1])
+        before, after = torch.cat((zeros, vectors[:-1])), torch.cat((vectors[1:], zeros))
+        neighbours = (before, after) if lstm.bidirectional else ()
+        outputs.append(torch.cat((output, vectors, *neighbours), dim=1))
         ends.append(end)
     hidden, cell = zip(*ends, strict=True)
     return torch.cat(outputs), State(torch.stack(hidden, 1), torch.stack(cell, 1))
@@ -341,14 +344,15 @@ def test_without_dropout_the_encoder_is_deterministic(training: bool) -> None:
     encoder = make_encoder(depth=2).train(training)
     first, second = (encoder(make_ids(SENTENCES))[0] for _ in range(2))
     assert_close(first, second, rtol=0, atol=0)
-    assert (first != 0).all()
+    assert (first[:, : SETTINGS["lstm_width"]] != 0).all()
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_dropout_drops_and_scales_the_output(training: bool) -> None:
     encoder, ids = make_encoder(depth=1).train(training), make_ids(SENTENCES * 20)
     torch.manual_seed(0)
-    dropped = torch.stack([encoder(ids, 0.25)[0] for _ in range(20)])
+    lstm = slice(2 * SETTINGS["lstm_width"])
+    dropped = torch.stack([encoder(ids, 0.25)[0][:, lstm] for _ in range(20)])
     zeros = (dropped == 0).float().mean()
     assert abs(zeros - 0.25) < 0.02
     assert dropped[dropped != 0].abs().max() > 1  # an LSTM's output is below 1 in size
@@ -400,4 +404,4 @@ def test_what_is_switched_off_has_no_parameters(setting: dict[str, Any], missing
 
 def test_the_network_runs_without_spacy() -> None:
     command = [sys.executable, "-c", BLOCKED, network_module.__file__]
-    assert subprocess.check_output(command, text=True).strip() == "(3, 20)"
+    assert subprocess.check_output(command, text=True).strip() == "(3, 44)"

@@ -62,7 +62,7 @@ factory = "lstm_tagger"
 
 [components.lstm_tagger.model.tok2vec]
 @architectures = "spacy.Tok2VecListener.v1"
-width = 202
+width = 586
 """
 PRINT_SCORES = """
 import sys

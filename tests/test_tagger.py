@@ -72,7 +72,7 @@ factory = "lstm_tagger"
 
 [components.tags.model.tok2vec]
 @architectures = "spacy.Tok2VecListener.v1"
-width = 22
+width = 46
 upstream = "tok2vec"
 
 [components.parts]
