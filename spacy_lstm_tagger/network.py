@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .features import TokenIds
 
 
-SIMILARITY = 0.7  # of lengths: less would cost more padding, more would cost more calls
+SIMILARITY = 0.7  # of lengths in a grid: less would cost more padding, more would cost more calls
+SMALL_GRID = 256  # cells; a call costs as much as so many cells of padding
 
 
 class State(NamedTuple):
@@ -47,21 +48,22 @@ class Layout(NamedTuple):
     cells: list[Tensor]
 
 
-def lay_out(lengths: Tensor, directions: int, similarity: float = SIMILARITY) -> Layout:
+def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
     """Lay out sequences for LSTMs. This takes the place of a `PackedSequence`, which PyTorch runs
     without oneDNN where lengths are mixed: on a CPU that takes two to three times as long.
 
     lengths (Tensor): (sequences,) at least one sequence, of at least one position each.
     directions (int): 1 for left to right only, 2 for right to left as well.
-    similarity (float): How long a sequence must be, as a part of the longest in its grid; 1 for
-        grids without padding.
+    padded (bool): Whether sequences of similar length may share a grid, and of any length a small
+        one; else only those of equal length.
     RETURNS (Layout): The layout.
     """
     ranked, ranks = lengths.sort(descending=True, stable=True)
     different, counts = ranked.unique_consecutive(return_counts=True)
     sizes, longest = [0], int(ranked[0])
     for length, count in zip(different.tolist(), counts.tolist(), strict=True):
-        if length < similarity * longest:
+        is_similar = length >= SIMILARITY * longest or sizes[-1] * longest < SMALL_GRID
+        if length < longest and not (padded and is_similar):
             longest = length
             sizes.append(0)
         sizes[-1] += count
@@ -239,7 +241,7 @@ class LSTMEncoder(nn.Module):
         if not len(ids.window_lengths):
             return self.words.weight.new_zeros(0, self.width), state
         vectors = inputs = drop(self.embed(ids).index_select(0, ids.types), dropout)
-        layout = lay_out(ids.window_lengths, self.directions, SIMILARITY if state is None else 1)
+        layout = lay_out(ids.window_lengths, self.directions, padded=state is None)
         ends = []
         for i, layer in enumerate(self.layers):
             rows = slice(i * self.directions, (i + 1) * self.directions)

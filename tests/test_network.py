@@ -164,30 +164,36 @@ def make_state(encoder: LSTMEncoder, n_windows: int) -> State:
     return State(torch.randn(shape, generator=random), torch.randn(shape, generator=random))
 
 
-@pytest.mark.parametrize("similarity", [0.0, 0.5, 0.7, 1.0])
+def check_layout(lengths: Sequence[int], padded: bool) -> None:
+    """Check that each sequence is a column of a grid, in both directions."""
+    sequences = [part.tolist() for part in torch.arange(sum(lengths)).split(list(lengths))]
+    layout = lay_out(torch.tensor(lengths), 2, padded=padded)
+    columns = [int(i) for column in layout.columns for i in column]
+    assert columns == sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    for direction, (grids, cells) in enumerate(zip(layout.grids, layout.cells, strict=True)):
+        found = [column.tolist() for grid in grids for column in grid.T]
+        for i, column in zip(columns, found, strict=True):
+            expected = sequences[i][:: -1 if direction else 1]
+            padding = len(column) - len(expected)
+            assert column == expected + expected[-1:] * padding
+            assert padded or not padding
+        read = torch.cat([grid.flatten() for grid in grids])[cells]
+        assert read.tolist() == list(range(sum(lengths)))
+
+
+@pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("n_sequences", [1, 2, 3, 4])
-def test_each_position_is_read_in_its_place(n_sequences: int, similarity: float) -> None:
+def test_each_position_is_read_in_its_place(n_sequences: int, padded: bool) -> None:
     for lengths in product(range(1, 5), repeat=n_sequences):
-        sequences = [part.tolist() for part in torch.arange(sum(lengths)).split(lengths)]
-        layout = lay_out(torch.tensor(lengths), 2, similarity)
-        columns = [int(i) for column in layout.columns for i in column]
-        assert columns == sorted(range(n_sequences), key=lambda i: -lengths[i])
-        for direction, (grids, cells) in enumerate(zip(layout.grids, layout.cells, strict=True)):
-            found = [column.tolist() for grid in grids for column in grid.T]
-            for i, column in zip(columns, found, strict=True):
-                expected = sequences[i][:: -1 if direction else 1]
-                padding = len(column) - len(expected)
-                assert column == expected + expected[-1:] * padding
-                assert similarity * len(column) <= len(expected)
-            assert torch.cat([grid.flatten() for grid in grids])[cells].tolist() == [
-                *range(sum(lengths))
-            ]
+        check_layout(lengths, padded)
+        check_layout([60 * length for length in lengths], padded)
 
 
-def test_similar_lengths_share_a_grid() -> None:
-    layout = lay_out(torch.tensor([10, 3, 7, 8, 6, 2, 5]), 1, similarity=0.7)
-    assert [columns.tolist() for columns in layout.columns] == [[0, 3, 2], [4, 6], [1], [5]]
-    assert [tuple(grid.shape) for grid in layout.grids[0]] == [(10, 3), (6, 2), (3, 1), (2, 1)]
+def test_similar_lengths_share_a_grid_and_all_lengths_a_small_one() -> None:
+    lengths = torch.tensor([100, 30, 70, 80, 60, 2, 5, 99, 50])
+    layout = lay_out(lengths, 1)
+    assert [columns.tolist() for columns in layout.columns] == [[0, 7, 3, 2], [4, 8, 1, 6, 5]]
+    assert [tuple(grid.shape) for grid in layout.grids[0]] == [(100, 4), (60, 5)]
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
