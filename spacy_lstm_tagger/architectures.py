@@ -9,7 +9,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .features import learn_vocabulary, split, token_ids
+from .features import find_types, learn_vocabulary, split, type_ids, windows_of
 from .network import LSTMEncoder, TaggerNetwork
 from .shim import NetworkShim
 
@@ -134,17 +134,26 @@ def encode(
     """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`."""
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
-    reading: dict[str, Any] = {
-        "vocabulary": shim.vocabulary,
-        "include_static_vectors": shim.cfg["include_static_vectors"],
-    }
+    has_vectors = shim.cfg["include_static_vectors"]
+    describe = partial(
+        type_ids, docs, vocabulary=shim.vocabulary, include_static_vectors=has_vectors
+    )
+    orths, tokens, types = find_types(docs)
     if not is_train:
-        window = PREDICTION_WINDOW * window_length
-        ids = token_ids(docs, **reading, window_length=window, context=window_length)
-        Y = model.ops.xp.concatenate([shim.predict(part) for part in split(ids, MAX_POSITIONS)])
+        windows = windows_of(docs, types, PREDICTION_WINDOW * window_length, window_length)
+        # What is remembered of a type must not depend on the vectors, which may be exchanged.
+        vectors = shim.embed(
+            orths.tolist(), lambda i: describe(orths[i], tokens[i]), remember=not has_vectors
+        )
+        Y = model.ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
+        end = 0
+        for part in split(windows, MAX_POSITIONS):
+            begin, end = end, end + len(part.kept)
+            Y[begin:end] = shim.predict(vectors, part)
         return model.ops.unflatten(Y, lengths), lambda dY: []
-    ids = token_ids(docs, **reading, window_length=window_length, unknown_rate=unknown_rate)
-    Y, backprop_network = shim.begin_update(ids, model.attrs["dropout_rate"])
+    ids = describe(orths, tokens, unknown_rate=unknown_rate)
+    windows = windows_of(docs, types, window_length)
+    Y, backprop_network = shim.begin_update(ids, windows, model.attrs["dropout_rate"])
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         backprop_network(model.ops.flatten(dY))

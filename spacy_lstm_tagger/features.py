@@ -34,12 +34,8 @@ class Vocabulary(TypedDict):
     n_frequent: int
 
 
-class TokenIds(NamedTuple):
-    """A batch of Docs in integers.
-
-    A type is a distinct word form of the batch: what depends on the form alone is computed once
-    per type. A position is a token in its window; a token that is also the context of another
-    window has several positions.
+class TypeIds(NamedTuple):
+    """The word types of a batch: distinct word forms, each described once however often it stands.
 
     All are integers but the vectors, which are floats of 32 bits.
 
@@ -47,10 +43,7 @@ class TokenIds(NamedTuple):
     affixes: (types, 3) prefix, suffix and shape.
     spellings: (characters,) the characters of each type, one type after another.
     spelling_lengths: (types,) how many characters each type has, at least 1.
-    vectors: (types, vector_width) static vectors; zeros for a word that has none.
-    types: (positions,) which type stands at each position.
-    window_lengths: (windows,) how many positions each window has, at least 1.
-    kept: (tokens,) the position that counts for each token of the batch.
+    vectors: (types, vector_width) static vectors; zeros for a type that has none.
     """
 
     words: Array
@@ -58,8 +51,19 @@ class TokenIds(NamedTuple):
     spellings: Array
     spelling_lengths: Array
     vectors: Array
+
+
+class Windows(NamedTuple):
+    """What the LSTM reads as one sequence each. A token that is also the context of another window
+    has several positions.
+
+    types: (positions,) the type that stands at each position.
+    lengths: (windows,) how many positions each window has, at least 1.
+    kept: (tokens,) the position that counts for each token of the batch.
+    """
+
     types: Array
-    window_lengths: Array
+    lengths: Array
     kept: Array
 
 
@@ -106,79 +110,82 @@ def learn_vocabulary(
     }
 
 
-def token_ids(
-    docs: Sequence[Doc],
-    vocabulary: Vocabulary,
-    *,
-    window_length: int,
-    context: int = 0,
-    include_static_vectors: bool = False,
-    unknown_rate: float = 0.0,
-) -> TokenIds:
-    """Turn Docs into ids.
+def find_types(docs: Sequence[Doc]) -> tuple[Ints1d, Ints1d, Ints1d]:
+    """Number the word types of a batch.
 
     docs (Sequence[Doc]): At least one Doc, all of one vocab; empty ones do no harm.
+    RETURNS (tuple[Ints1d, Ints1d, Ints1d]): (types,) the orth of each type, (types,) one of its
+        tokens; (tokens,) the type of each token. Tokens count through all Docs.
+    """
+    return numpy.unique(_attribute(docs, ORTH), return_index=True, return_inverse=True)
+
+
+def type_ids(
+    docs: Sequence[Doc],
+    orths: Ints1d,
+    tokens: Ints1d,
+    vocabulary: Vocabulary,
+    *,
+    include_static_vectors: bool = False,
+    unknown_rate: float = 0.0,
+) -> TypeIds:
+    """Describe word types in ids.
+
+    docs (Sequence[Doc]): The batch.
+    orths (Ints1d): (types,) the orth of each type, as `find_types` returns it.
+    tokens (Ints1d): (types,) one token of each type, likewise.
     vocabulary (Vocabulary): The vocabulary.
-    window_length (int): A longer Doc is cut into windows of at most so many tokens.
-    context (int): How many tokens a window also gets to see on either side.
     include_static_vectors (bool): Whether to look up the static vectors of the Docs' vocab.
     unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
-    RETURNS (TokenIds): The ids.
+    RETURNS (TypeIds): The ids.
     """
-    vocab = docs[0].vocab
-    orths, first, types = numpy.unique(
-        _attribute(docs, ORTH), return_index=True, return_inverse=True
-    )
-    forms = [vocab.strings[orth] for orth in orths]
+    forms = [docs[0].vocab.strings[orth] for orth in orths.tolist()]
     words = _look_up((form.lower() for form in forms), vocabulary["words"])
     if unknown_rate:
         rare = words > vocabulary["n_frequent"]
         words[rare & (numpy.random.random(len(words)) < unknown_rate)] = UNKNOWN
     spellings = [spelling(form) for form in forms]
-    lengths = numpy.asarray([len(doc) for doc in docs])
-    positions, window_lengths, kept = cut(lengths, window_length, context)
-    return TokenIds(
+    return TypeIds(
         words=words,
         affixes=_look_up(
             chain.from_iterable(affixes(form) for form in forms), vocabulary["affixes"]
         ).reshape(-1, 3),
         spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
         spelling_lengths=numpy.asarray([len(s) for s in spellings], dtype="int64"),
-        vectors=static_vectors(docs, first) if include_static_vectors else NO_VECTORS,
-        types=types[positions],
-        window_lengths=window_lengths,
-        kept=kept,
+        vectors=static_vectors(docs, tokens) if include_static_vectors else NO_VECTORS,
     )
 
 
-def split(ids: TokenIds, max_positions: int) -> Iterator[TokenIds]:
+def windows_of(docs: Sequence[Doc], types: Ints1d, window_length: int, context: int = 0) -> Windows:
+    """Cut Docs into windows.
+
+    docs (Sequence[Doc]): The batch.
+    types (Ints1d): (tokens,) the type of each token, as `find_types` returns it.
+    window_length (int): A longer Doc is cut into windows of at most so many tokens.
+    context (int): How many tokens a window also gets to see on either side.
+    RETURNS (Windows): The windows.
+    """
+    lengths = numpy.asarray([len(doc) for doc in docs])
+    positions, window_lengths, kept = cut(lengths, window_length, context)
+    return Windows(types[positions], window_lengths, kept)
+
+
+def split(windows: Windows, max_positions: int) -> Iterator[Windows]:
     """Split a batch between windows, so that the parts can be computed one after another.
 
-    ids (TokenIds): The batch.
+    windows (Windows): The batch.
     max_positions (int): How many positions a part has; it may be a window more.
-    YIELDS (TokenIds): The parts, at least one. Their tokens together are those of the batch.
+    YIELDS (Windows): The parts, at least one. Their tokens together are those of the batch.
     """
-    ends = ids.window_lengths.cumsum()
-    spelling_starts = ids.spelling_lengths.cumsum() - ids.spelling_lengths
+    ends = windows.lengths.cumsum()
     cuts = numpy.flatnonzero(numpy.diff(ends // max_positions)) + 1
-    if not len(cuts):
-        yield ids
-        return
     for first, last in pairwise([0, *cuts, len(ends)]):
-        begin, end = ends[first] - ids.window_lengths[first], ends[last - 1]
-        types, positions = numpy.unique(ids.types[begin:end], return_inverse=True)
-        lengths = ids.spelling_lengths[types]
-        characters = _count_up(lengths) + numpy.repeat(spelling_starts[types], lengths)
-        tokens = slice(*numpy.searchsorted(ids.kept, [begin, end]))
-        yield TokenIds(
-            words=ids.words[types],
-            affixes=ids.affixes[types],
-            spellings=ids.spellings[characters],
-            spelling_lengths=lengths,
-            vectors=ids.vectors[types] if len(ids.vectors) else NO_VECTORS,
-            types=positions,
-            window_lengths=ids.window_lengths[first:last],
-            kept=ids.kept[tokens] - begin,
+        begin, end = (ends[first] - windows.lengths[first], ends[last - 1]) if last else (0, 0)
+        tokens = slice(*numpy.searchsorted(windows.kept, [begin, end]))
+        yield Windows(
+            types=windows.types[begin:end],
+            lengths=windows.lengths[first:last],
+            kept=windows.kept[tokens] - begin,
         )
 
 

@@ -2,7 +2,7 @@
 
 Axes: `types` distinct word forms of a batch, `positions` tokens in the order of their windows,
 `tokens` tokens in the order of their texts, `windows` the stretches that the LSTM reads as one
-sequence each. `TokenIds` says what the ids are.
+sequence each. `TypeIds` and `Windows` say what the ids are.
 
 The modules have no training mode: a call drops as much as its argument says, so that one module
 may serve many threads at a time.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
 
 if TYPE_CHECKING:
-    from .features import TokenIds
+    from .features import TypeIds, Windows
 
 
 SIMILARITY = 0.7  # of lengths in a grid: less would cost more padding, more would cost more calls
@@ -225,23 +225,58 @@ class LSTMEncoder(nn.Module):
             LSTMLayer(output_width if i else input_width, lstm_width, directions)
             for i in range(depth)
         )
+        self.input_width = input_width
         self.width = output_width + input_width * (3 if bidirectional else 1)
 
     def forward(
-        self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
+        self,
+        types: "TypeIds",
+        windows: "Windows",
+        dropout: float = 0.0,
+        state: State | None = None,
     ) -> tuple[Tensor, State | None]:
-        """Encode the windows of a batch.
+        """Embed the types of a batch, and read its windows: `embed` and `read` in one."""
+        return self.read(self.embed(types), windows, dropout, state)
 
-        ids (TokenIds): The batch, as tensors.
+    def embed(self, types: "TypeIds") -> Tensor:
+        """Return (types, input_width): what the LSTM over words reads of each type.
+
+        A word's embedding is its difference from an unknown word, zero at first; so a word that
+        was never seen in training is an unknown word, although it is in the vocabulary.
+        """
+        if not len(types.words):
+            return self.words.weight.new_zeros(0, self.input_width)
+        unknown, is_known = self.words.weight[0], (types.words > 0)[:, None]
+        vectors = unknown + self.words(types.words) * is_known
+        if self.affixes is not None:
+            vectors = vectors + self.affixes(types.affixes).sum(dim=1)
+        if self.vectors is not None:
+            vectors = vectors + self.vectors(types.vectors)
+        if self.characters is None:
+            return vectors
+        spelled = self.characters(types.spellings, types.spelling_lengths)
+        return torch.cat((vectors, spelled), dim=1)
+
+    def read(
+        self,
+        vectors: Tensor,
+        windows: "Windows",
+        dropout: float = 0.0,
+        state: State | None = None,
+    ) -> tuple[Tensor, State | None]:
+        """Run the LSTM over the windows of a batch.
+
+        vectors (Tensor): (types, input_width) what `embed` returned.
+        windows (Windows): The windows, as tensors.
         dropout (float): Rate of dropout on the input and output of each LSTM over words.
-        state (State | None): What the LSTMs start from, windows as in `ids`; None for zeros.
+        state (State | None): What the LSTMs start from, one for each window; None for zeros.
         RETURNS (tuple[Tensor, State | None]): (tokens, width) vectors; and what the LSTMs end
             with, if they started from a state.
         """
-        if not len(ids.window_lengths):
-            return self.words.weight.new_zeros(0, self.width), state
-        vectors = inputs = drop(self.embed(ids).index_select(0, ids.types), dropout)
-        layout = lay_out(ids.window_lengths, self.directions, padded=state is None)
+        if not len(windows.lengths):
+            return vectors.new_zeros(0, self.width), state
+        vectors = inputs = drop(vectors.index_select(0, windows.types), dropout)
+        layout = lay_out(windows.lengths, self.directions, padded=state is None)
         ends = []
         for i, layer in enumerate(self.layers):
             rows = slice(i * self.directions, (i + 1) * self.directions)
@@ -250,8 +285,8 @@ class LSTMEncoder(nn.Module):
             ends.append(end)
         end = state and State(*map(torch.cat, zip(*ends, strict=True)))
         if self.directions == 2:
-            inputs = with_neighbours(inputs, ids.window_lengths)
-        return torch.cat((vectors, inputs), dim=1).index_select(0, ids.kept), end
+            inputs = with_neighbours(inputs, windows.lengths)
+        return torch.cat((vectors, inputs), dim=1).index_select(0, windows.kept), end
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
@@ -259,25 +294,8 @@ class LSTMEncoder(nn.Module):
         zeros = self.words.weight.new_zeros(len(lstms), n_windows, lstms[0].hidden_size)
         return State(zeros, zeros)
 
-    def embed(self, ids: "TokenIds") -> Tensor:
-        """Return (types, input_width): what the LSTM over words reads of each type.
 
-        A word's embedding is its difference from an unknown word, zero at first; so a word that
-        was never seen in training is an unknown word, although it is in the vocabulary.
-        """
-        unknown, is_known = self.words.weight[0], (ids.words > 0)[:, None]
-        vectors = unknown + self.words(ids.words) * is_known
-        if self.affixes is not None:
-            vectors = vectors + self.affixes(ids.affixes).sum(dim=1)
-        if self.vectors is not None:
-            vectors = vectors + self.vectors(ids.vectors)
-        if self.characters is None:
-            return vectors
-        spelled = self.characters(ids.spellings, ids.spelling_lengths)
-        return torch.cat((vectors, spelled), dim=1)
-
-
-class TaggerNetwork(nn.Module):
+class TaggerNetwork(LSTMEncoder):
     """Score each label for each token: a linear layer over an `LSTMEncoder`.
 
     n_labels: Number of labels.
@@ -285,13 +303,10 @@ class TaggerNetwork(nn.Module):
     """
 
     def __init__(self, *, n_labels: int, **sizes_and_widths: Any):
-        super().__init__()
-        self.encoder = LSTMEncoder(**sizes_and_widths)
-        self.output = nn.Linear(self.encoder.width, n_labels)
+        super().__init__(**sizes_and_widths)
+        self.output = nn.Linear(self.width, n_labels)
 
-    def forward(
-        self, ids: "TokenIds", dropout: float = 0.0, state: State | None = None
-    ) -> tuple[Tensor, State | None]:
-        """Return (tokens, labels) scores, and the encoder's `State`; arguments as the encoder's."""
-        vectors, state = self.encoder(ids, dropout, state)
+    def read(self, *args: Any, **kwargs: Any) -> tuple[Tensor, State | None]:
+        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
+        vectors, state = super().read(*args, **kwargs)
         return self.output(vectors), state

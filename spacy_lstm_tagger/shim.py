@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from threading import Lock
 from typing import Any, cast
 
 import safetensors.torch
@@ -14,6 +15,8 @@ from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
 CHECKSUM_LENGTH = sha256().digest_size
+MAX_REMEMBERED = 2**15  # word types; their vectors take some 25 MB
+MAX_EMBEDDED = 2**12  # word types at a time; more would cost memory, not save time
 
 
 @contextmanager
@@ -32,6 +35,42 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(n_threads)
 
 
+class Memory:
+    """Vectors of word types, kept from batch to batch. Threads may share it; a copy is empty."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._table: tuple[dict[int, int], torch.Tensor | None] = ({}, None)
+        self._n_rows = 0
+
+    def recall(self, keys: list[int]) -> tuple[list[int], torch.Tensor | None]:
+        """Return the row of each key in a table of vectors, -1 for what isn't there; and the
+        table, if there is one.
+        """
+        rows, table = self._table
+        return [rows.get(key, -1) for key in keys], table
+
+    def add(self, keys: list[int], vectors: torch.Tensor) -> None:
+        """Remember vectors. When there is no room for them, all others are forgotten.
+
+        keys (list[int]): No more than `MAX_REMEMBERED`.
+        vectors (torch.Tensor): (keys, width)
+        """
+        with self._lock:
+            rows, table = self._table
+            if table is None or self._n_rows + len(keys) > MAX_REMEMBERED:
+                rows, table = {}, vectors.new_empty(MAX_REMEMBERED, vectors.shape[1])
+                self._n_rows = 0
+            end = self._n_rows + len(keys)
+            table[self._n_rows : end] = vectors
+            rows.update(zip(keys, range(self._n_rows, end), strict=True))
+            self._n_rows = end
+            self._table = rows, table
+
+    def __reduce__(self) -> tuple[type["Memory"], tuple[()]]:
+        return Memory, ()
+
+
 class NetworkShim(PyTorchShim):
     """Hold a torch network whose sizes become known only when it meets data.
 
@@ -44,14 +83,15 @@ class NetworkShim(PyTorchShim):
     def __init__(self, network_class: Callable[..., torch.nn.Module], settings: dict[str, Any]):
         """Prepare a network; `build` or `from_bytes` makes it.
 
-        network_class (Callable): Takes settings and sizes as keyword arguments. The module takes
-            a NamedTuple of tensors and a dropout rate, and returns a tensor and its end state.
+        network_class (Callable): Takes settings and sizes as keyword arguments, and makes a
+            module with the methods of an `LSTMEncoder`.
         settings (dict[str, Any]): The arguments that the config decides; plain values.
         """
         super().__init__(None, config=settings)
         self._network_class = network_class
         self._sizes: dict[str, int] = {}
         self._vocabulary: Any = None
+        self._memory = Memory()
 
     @property
     def vocabulary(self) -> Any:
@@ -68,29 +108,60 @@ class NetworkShim(PyTorchShim):
         self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
         self._sizes = sizes
         self._vocabulary = vocabulary
+        self._memory = Memory()
 
-    def predict(self, ids: Any) -> Floats2d:
+    def embed(
+        self, keys: list[int], describe: Callable[[list[int]], Any], *, remember: bool = True
+    ) -> torch.Tensor:
+        """Find what the network's LSTM reads of word types, for prediction: what it remembers
+        from earlier calls, and the rest anew. Safe to call from many threads at a time.
+
+        keys (list[int]): (types,) a number by which each type is remembered.
+        describe (Callable): Takes the indices of some types, and returns their `TypeIds`.
+        remember (bool): Whether the memory may be used.
+        RETURNS (torch.Tensor): (types, input_width)
+        """
+        network, memory = self._require_network(), self._memory
+        rows, table = memory.recall(keys) if remember else ([-1] * len(keys), None)
+        missing = [i for i, row in enumerate(rows) if row < 0]
+        with one_thread(), torch.inference_mode():
+            if table is None:
+                vectors = torch.empty(len(keys), network.input_width, device=self.device)
+            else:
+                known = torch.tensor(rows, dtype=torch.int64, device=self.device).clamp(min=0)
+                vectors = table.index_select(0, known)
+            for begin in range(0, len(missing), MAX_EMBEDDED):
+                part = missing[begin : begin + MAX_EMBEDDED]
+                vectors[part] = new = network.embed(self._to_tensors(describe(part)))
+                if remember:
+                    memory.add([keys[i] for i in part], new)
+        return vectors
+
+    def predict(self, vectors: torch.Tensor, windows: Any) -> Floats2d:  # type: ignore[override]
         """Run the network without gradients. Safe to call from many threads at a time.
 
-        ids (NamedTuple): Arrays, as the network takes tensors.
+        vectors (torch.Tensor): (types, input_width) what `embed` returned.
+        windows (Windows): The windows to read.
         RETURNS (Floats2d): The network's output.
         """
         with one_thread(), torch.inference_mode():
-            output, _ = self._require_network()(self._to_tensors(ids))
+            output, _ = self._require_network().read(vectors, self._to_tensors(windows))
         return cast(Floats2d, torch2xp(output))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
-        self, ids: Any, dropout: float = 0.0
+        self, types: Any, windows: Any, dropout: float = 0.0
     ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
-        ids (NamedTuple): Arrays, as the network takes tensors.
+        types (TypeIds): The types, as arrays.
+        windows (Windows): The windows to read, as arrays.
         dropout (float): The dropout rate.
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
         with one_thread():
-            output, _ = self._require_network()(self._to_tensors(ids), dropout)
+            network = self._require_network()
+            output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
 
         def backprop(d_output: Floats2d) -> None:
             if len(d_output):
@@ -99,8 +170,14 @@ class NetworkShim(PyTorchShim):
 
         return cast(Floats2d, torch2xp(output.detach())), backprop
 
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Move the network to another device."""
+        super().to_device(device_type, device_id)
+        self._memory = Memory()
+
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
+        self._memory = Memory()
         for name, parameter in self._require_network().named_parameters():
             if parameter.grad is not None:
                 values = cast(FloatsXd, torch2xp(parameter.data))
@@ -128,10 +205,12 @@ class NetworkShim(PyTorchShim):
             for name in trained:
                 new = xp2torch(params[self.id, name], device=self.device)
                 parameters[name].data.copy_(new)
+            self._memory = Memory()
             yield
         finally:
             for name, values in trained.items():
                 parameters[name].data.copy_(values)
+            self._memory = Memory()
 
     def to_bytes(self) -> bytes:
         """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
@@ -182,6 +261,7 @@ class NetworkShim(PyTorchShim):
         self._model = network
         self._sizes = message["sizes"]
         self._vocabulary = message["vocabulary"]
+        self._memory = Memory()
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -191,7 +271,7 @@ class NetworkShim(PyTorchShim):
             Shim.global_id += 1
             self.id = Shim.global_id
 
-    def _require_network(self) -> torch.nn.Module:
+    def _require_network(self) -> Any:
         if self._model is None:
             raise ValueError(
                 "The model has no weights yet: initialize it with training data "

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain, pairwise, permutations, product
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
@@ -14,20 +15,21 @@ import srsly
 from spacy.lang.lex_attrs import word_shape
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
-from thinc.types import Ints1d
+from thinc.types import Floats2d, Ints1d
 
 from spacy_lstm_tagger.features import (
     MAX_SPELLING,
     UNKNOWN,
-    TokenIds,
     Vocabulary,
     affixes,
     cut,
+    find_types,
     learn_vocabulary,
     spelling,
     split,
     static_vectors,
-    token_ids,
+    type_ids,
+    windows_of,
 )
 
 MakeDocs = Callable[..., list[Doc]]
@@ -65,6 +67,32 @@ def with_vectors(docs: list[Doc], vectors: dict[str, list[float]], attr: str = "
         strings=docs[0].vocab.strings, data=table, keys=list(vectors), attr=attr
     )
     return docs
+
+
+class TokenIds(NamedTuple):
+    """All ids of a batch: those of its types, and its windows."""
+
+    words: Ints1d
+    affixes: Ints1d
+    spellings: Ints1d
+    spelling_lengths: Ints1d
+    vectors: Floats2d
+    types: Ints1d
+    window_lengths: Ints1d
+    kept: Ints1d
+
+
+def token_ids(
+    docs: list[Doc],
+    vocabulary: Vocabulary,
+    *,
+    window_length: int,
+    context: int = 0,
+    **settings: Any,
+) -> TokenIds:
+    orths, tokens, types = find_types(docs)
+    ids = type_ids(docs, orths, tokens, vocabulary, **settings)
+    return TokenIds(*ids, *windows_of(docs, types, window_length, context))
 
 
 def assert_same(ids: TokenIds, others: TokenIds) -> None:
@@ -251,36 +279,40 @@ def test_windows_are_those_of_cut(
     assert ids.kept.tolist() == kept.tolist()
 
 
-def described(ids: TokenIds) -> list[tuple[int, list[int], list[int]]]:
-    """Return word, affixes and characters of each position, whatever the numbers of the types."""
-    ends = ids.spelling_lengths.cumsum()
-    spelt = [ids.spellings[e - n : e] for e, n in zip(ends, ids.spelling_lengths, strict=True)]
-    return [
-        (int(ids.words[type_]), ids.affixes[type_].tolist(), spelt[type_].tolist())
-        for type_ in ids.types
-    ]
-
-
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("max_positions", [1, 2, 3, 5, 8, 100])
-def test_parts_of_a_batch_are_the_batch(
-    docs: list[Doc], vocabulary: Vocabulary, max_positions: int, context: int
-) -> None:
-    ids = token_ids(docs, vocabulary, window_length=2, context=context)
-    parts = list(split(ids, max_positions))
-    assert [position for part in parts for position in described(part)] == described(ids)
-    assert [n for part in parts for n in part.window_lengths] == ids.window_lengths.tolist()
+def test_parts_of_a_batch_are_the_batch(docs: list[Doc], max_positions: int, context: int) -> None:
+    _, _, types = find_types(docs)
+    windows = windows_of(docs, types, 2, context)
+    parts = list(split(windows, max_positions))
+    assert [i for part in parts for i in part.types] == windows.types.tolist()
+    assert [n for part in parts for n in part.lengths] == windows.lengths.tolist()
     starts = numpy.cumsum([0, *(len(part.types) for part in parts[:-1])])
     kept = [start + k for start, part in zip(starts, parts, strict=True) for k in part.kept]
-    assert kept == ids.kept.tolist()
-    assert all(len(part.types) < max_positions + max(part.window_lengths) for part in parts)
-    assert all(len(part.words) == len(set(part.types)) for part in parts)
+    assert kept == windows.kept.tolist()
+    assert all(len(part.types) < max_positions + max(part.lengths) for part in parts)
 
 
-def test_batch_of_empty_docs_has_one_part(vocabulary: Vocabulary, docs: list[Doc]) -> None:
-    ids = token_ids([Doc(docs[0].vocab)], vocabulary, window_length=2)
-    (part,) = split(ids, 1)
-    assert_same(part, ids)
+def test_batch_of_empty_docs_has_one_part(docs: list[Doc]) -> None:
+    empty = [Doc(docs[0].vocab)]
+    _, _, types = find_types(empty)
+    (part,) = split(windows_of(empty, types, 2), 1)
+    assert [len(array) for array in part] == [0, 0, 0]
+
+
+def test_some_types_are_described_as_all_are(docs: list[Doc], vocabulary: Vocabulary) -> None:
+    with_vectors(docs, {"dog": [1.0, 2.0], "the": [3.0, 4.0]})
+    orths, tokens, _ = find_types(docs)
+    whole = type_ids(docs, orths, tokens, vocabulary, include_static_vectors=True)
+    ends = whole.spelling_lengths.cumsum()
+    for chosen in ([0], [2, 1], [*range(len(orths))][::-1], []):
+        some = type_ids(
+            docs, orths[chosen], tokens[chosen], vocabulary, include_static_vectors=True
+        )
+        for name in ("words", "affixes", "spelling_lengths", "vectors"):
+            assert getattr(some, name).tolist() == getattr(whole, name)[chosen].tolist()
+        spelt = [whole.spellings[ends[i] - whole.spelling_lengths[i] : ends[i]] for i in chosen]
+        assert some.spellings.tolist() == [c for characters in spelt for c in characters]
 
 
 @pytest.mark.parametrize("window_length", [1, 2, 9])
@@ -439,7 +471,7 @@ def cut_slowly(
     return positions, window_lengths, kept
 
 
-def windows_of(
+def tokens_of(
     cut_texts: tuple[Ints1d, Ints1d, Ints1d],
 ) -> list[tuple[list[int], list[int]]]:
     """Return the tokens of each window, and those of them that count."""
@@ -476,7 +508,7 @@ def test_a_window_sees_its_context_and_nothing_of_other_texts(
 ) -> None:
     for lengths in LENGTHS:
         ends = numpy.cumsum(lengths)
-        for seen, counting in windows_of(cut(numpy.asarray(lengths), window_length, context)):
+        for seen, counting in tokens_of(cut(numpy.asarray(lengths), window_length, context)):
             text = numpy.searchsorted(ends, counting[0], side="right")
             begin, end = ends[text] - lengths[text], ends[text]
             first, last = max(counting[0] - context, begin), min(counting[-1] + context, end - 1)
@@ -486,7 +518,7 @@ def test_a_window_sees_its_context_and_nothing_of_other_texts(
 @pytest.mark.parametrize("window_length", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("length", range(1, 34))
 def test_windows_are_bounded_few_and_balanced(length: int, window_length: int) -> None:
-    windows = windows_of(cut(numpy.asarray([length]), window_length, 2))
+    windows = tokens_of(cut(numpy.asarray([length]), window_length, 2))
     sizes = [len(counting) for _, counting in windows]
     assert len(sizes) == -(-length // window_length)
     assert max(sizes) <= window_length

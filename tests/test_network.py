@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from spacy_lstm_tagger import network as network_module
-from spacy_lstm_tagger.features import TokenIds
+from spacy_lstm_tagger.features import TypeIds, Windows
 from spacy_lstm_tagger.network import LSTMEncoder, LSTMLayer, State, TaggerNetwork, lay_out
 
 SETTINGS: dict[str, Any] = {
@@ -59,13 +59,15 @@ encoder = network.LSTMEncoder(
     character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,
     include_static_vectors=False,
 )
-ids = SimpleNamespace(
+types = SimpleNamespace(
     words=torch.tensor([1, 2]), affixes=torch.tensor([[1, 2, 3], [0, 0, 1]]),
     spellings=torch.tensor([1, 2, 3]), spelling_lengths=torch.tensor([1, 2]),
-    vectors=torch.zeros(0, 0), types=torch.tensor([0, 1, 0]), window_lengths=torch.tensor([3]),
-    kept=torch.tensor([0, 1, 2]),
+    vectors=torch.zeros(0, 0),
 )
-print(tuple(encoder(ids)[0].shape))
+windows = SimpleNamespace(
+    types=torch.tensor([0, 1, 0]), lengths=torch.tensor([3]), kept=torch.tensor([0, 1, 2])
+)
+print(tuple(encoder(types, windows)[0].shape))
 """
 
 
@@ -78,28 +80,29 @@ def make_encoder(**settings: Any) -> LSTMEncoder:
     return encoder
 
 
-def make_ids(windows: list[list[int]], kept: list[int] | None = None) -> TokenIds:
-    """Return ids of eight types, the first of which is UNKNOWN, in the given windows."""
+def make_ids(windows: list[list[int]], kept: list[int] | None = None) -> tuple[TypeIds, Windows]:
+    """Return ids of eight types, the first of which is UNKNOWN, and the given windows."""
     random = torch.Generator().manual_seed(1)
     positions = list(chain(*windows))
-    return TokenIds(
+    types = TypeIds(
         words=torch.tensor([0, 1, 2, 3, 4, 5, 6, 0]),
         affixes=torch.randint(0, 6, (8, 3), generator=random),
         spellings=torch.tensor(list(chain(*SPELLINGS))),
         spelling_lengths=torch.tensor([len(spelling) for spelling in SPELLINGS]),
         vectors=torch.randn((8, 4), generator=random),
+    )
+    return types, Windows(
         types=torch.tensor(positions, dtype=torch.int64),
-        window_lengths=torch.tensor([len(window) for window in windows], dtype=torch.int64),
+        lengths=torch.tensor([len(window) for window in windows], dtype=torch.int64),
         kept=torch.tensor(range(len(positions)) if kept is None else kept, dtype=torch.int64),
     )
 
 
-def no_ids() -> TokenIds:
+def no_ids() -> tuple[TypeIds, Windows]:
     """Return the ids of a batch without tokens."""
     nothing = torch.zeros(0, dtype=torch.int64)
-    return TokenIds(
-        nothing, nothing.reshape(0, 3), nothing, nothing, torch.zeros(0, 4), *[nothing] * 3
-    )
+    types = TypeIds(nothing, nothing.reshape(0, 3), nothing, nothing, torch.zeros(0, 4))
+    return types, Windows(*[nothing] * 3)
 
 
 def whole_lstm(layers: Sequence[LSTMLayer]) -> nn.LSTM:
@@ -122,16 +125,16 @@ def whole_lstm(layers: Sequence[LSTMLayer]) -> nn.LSTM:
     return lstm
 
 
-def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
+def embed_slowly(encoder: LSTMEncoder, types: TypeIds, i: int) -> Tensor:
     """Embed one type as the docstring of `LSTMEncoder` says."""
     vector = encoder.words.weight[0].clone()
-    if ids.words[i]:
-        vector += encoder.words.weight[ids.words[i]]
+    if types.words[i]:
+        vector += encoder.words.weight[types.words[i]]
     if encoder.affixes is not None:
-        for affix in ids.affixes[i]:
+        for affix in types.affixes[i]:
             vector += encoder.affixes.weight[affix]
     if encoder.vectors is not None:
-        vector += encoder.vectors.weight @ ids.vectors[i]
+        vector += encoder.vectors.weight @ types.vectors[i]
     if encoder.characters is None:
         return vector
     spelling = torch.stack([encoder.characters.embedding.weight[c] for c in SPELLINGS[i]])
@@ -140,14 +143,14 @@ def embed_slowly(encoder: LSTMEncoder, ids: TokenIds, i: int) -> Tensor:
 
 
 def encode_slowly(
-    encoder: LSTMEncoder, ids: TokenIds, windows: list[list[int]], state: State | None = None
+    encoder: LSTMEncoder, types: TypeIds, windows: list[list[int]], state: State | None = None
 ) -> tuple[Tensor, State]:
     """Run torch's own LSTM over one sentence at a time."""
     lstm = whole_lstm(encoder.layers)
     outputs, ends = [], []
     for i, window in enumerate(windows):
         begin = None if state is None else (state.hidden[:, i], state.cell[:, i])
-        vectors = torch.stack([embed_slowly(encoder, ids, token) for token in window])
+        vectors = torch.stack([embed_slowly(encoder, types, token) for token in window])
         output, end = lstm(vectors, begin)
         zeros = torch.zeros_like(vectors[:1])
         before, after = torch.cat((zeros, vectors[:-1])), torch.cat((vectors[1:], zeros))
@@ -199,9 +202,9 @@ def test_similar_lengths_share_a_grid_and_all_lengths_a_small_one() -> None:
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_encoder_equals_torch_lstm_on_one_sentence_at_a_time(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
-    expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES)
-    assert_close(encoder(ids)[0], expected_vectors)
-    vectors, state = encoder(ids, state=encoder.start(len(SENTENCES)))
+    expected_vectors, expected_state = encode_slowly(encoder, ids[0], SENTENCES)
+    assert_close(encoder(*ids)[0], expected_vectors)
+    vectors, state = encoder(*ids, state=encoder.start(len(SENTENCES)))
     assert_close(vectors, expected_vectors)
     assert_close(state.hidden, expected_state.hidden)
     assert_close(state.cell, expected_state.cell)
@@ -213,7 +216,7 @@ def test_windows_side_by_side_equal_one_at_a_time(settings: dict[str, Any]) -> N
     results = []
     for batches in ([windows], [[window] for window in windows]):
         encoder.zero_grad()
-        vectors = torch.cat([encoder(make_ids(batch))[0] for batch in batches])
+        vectors = torch.cat([encoder(*make_ids(batch))[0] for batch in batches])
         vectors.square().sum().backward()
         results.append([vectors, *(parameter.grad for parameter in encoder.parameters())])
     for together, apart in zip(*results, strict=True):
@@ -224,8 +227,8 @@ def test_windows_side_by_side_equal_one_at_a_time(settings: dict[str, Any]) -> N
 def test_encoder_starts_from_the_state_that_is_passed(settings: dict[str, Any]) -> None:
     encoder, ids = make_encoder(**settings), make_ids(SENTENCES)
     begin = make_state(encoder, len(SENTENCES))
-    vectors, state = encoder(ids, state=begin)
-    expected_vectors, expected_state = encode_slowly(encoder, ids, SENTENCES, begin)
+    vectors, state = encoder(*ids, state=begin)
+    expected_vectors, expected_state = encode_slowly(encoder, ids[0], SENTENCES, begin)
     assert_close(vectors, expected_vectors)
     assert_close(state.hidden, expected_state.hidden)
     assert_close(state.cell, expected_state.cell)
@@ -233,27 +236,30 @@ def test_encoder_starts_from_the_state_that_is_passed(settings: dict[str, Any]) 
 
 def test_an_end_state_is_returned_only_where_a_state_was_given() -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **SETTINGS)
-    assert network(make_ids(SENTENCES))[1] is None
-    assert network(no_ids())[1] is None
+    assert network(*make_ids(SENTENCES))[1] is None
+    assert network(*no_ids())[1] is None
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_tagger_scores_each_vector_of_its_encoder(settings: dict[str, Any]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
-    network.encoder.load_state_dict(make_encoder(**settings).state_dict())
-    scores, _ = network(make_ids(SENTENCES))
-    vectors, _ = encode_slowly(network.encoder, make_ids(SENTENCES), SENTENCES)
+    network.load_state_dict(make_encoder(**settings).state_dict(), strict=False)
+    scores, _ = network(*make_ids(SENTENCES))
+    vectors, _ = encode_slowly(network, make_ids(SENTENCES)[0], SENTENCES)
     expected = [network.output.weight @ vector + network.output.bias for vector in vectors]
     assert_close(scores, torch.stack(expected))
 
 
 def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
-    network = TaggerNetwork(n_labels=N_LABELS, **SETTINGS)
-    ids, begin = make_ids(SENTENCES), make_state(network.encoder, len(SENTENCES))
+    network, encoder = TaggerNetwork(n_labels=N_LABELS, **SETTINGS), LSTMEncoder(**SETTINGS)
+    encoder.load_state_dict(
+        {name: v for name, v in network.state_dict().items() if not name.startswith("output")}
+    )
+    ids, begin = make_ids(SENTENCES), make_state(network, len(SENTENCES))
     torch.manual_seed(3)
-    scores, end = network(ids, 0.5, begin)
+    scores, end = network(*ids, 0.5, begin)
     torch.manual_seed(3)
-    vectors, expected_end = network.encoder(ids, 0.5, begin)
+    vectors, expected_end = encoder(*ids, 0.5, begin)
     assert_close(scores, network.output(vectors), rtol=0, atol=0)
     assert_close(end.cell, expected_end.cell, rtol=0, atol=0)
 
@@ -261,14 +267,14 @@ def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
 @pytest.mark.parametrize("kept", [[], [0], [16, 3, 3, 0], list(range(16, -1, -1))])
 def test_only_kept_positions_are_returned(kept: list[int]) -> None:
     encoder = make_encoder(depth=2)
-    expected, _ = encode_slowly(encoder, make_ids(SENTENCES), SENTENCES)
-    assert_close(encoder(make_ids(SENTENCES, kept))[0], expected[kept])
+    expected, _ = encode_slowly(encoder, make_ids(SENTENCES)[0], SENTENCES)
+    assert_close(encoder(*make_ids(SENTENCES, kept))[0], expected[kept])
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_character_features_are_the_last_states_of_torch_lstm(bidirectional: bool) -> None:
     encoder = make_encoder(bidirectional=bidirectional)
-    embedded = encoder.embed(make_ids(SENTENCES))
+    embedded = encoder.embed(make_ids(SENTENCES)[0])
     lstm = whole_lstm([encoder.characters.layer])
     for i, spelling in enumerate(SPELLINGS):
         _, (hidden, _) = lstm(encoder.characters.embedding(torch.tensor(spelling)))
@@ -285,7 +291,7 @@ def test_words_and_characters_make_the_input_of_the_lstm(
     encoder = make_encoder(
         word_width=5, character_lstm_width=character_lstm_width, bidirectional=bidirectional
     )
-    assert encoder.embed(make_ids(SENTENCES)).shape == (8, width)
+    assert encoder.embed(make_ids(SENTENCES)[0]).shape == (8, width)
     assert encoder.layers[0].lstms[0].input_size == width
 
 
@@ -293,10 +299,10 @@ def test_words_and_characters_make_the_input_of_the_lstm(
 def test_stepping_token_by_token_equals_running_at_once(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
     sentences = [[0, 1, 2, 3], [5, 1, 1, 6], [7, 3, 0, 1]]
-    vectors, end = encoder(make_ids(sentences), state=encoder.start(3))
+    vectors, end = encoder(*make_ids(sentences), state=encoder.start(3))
     state, steps = encoder.start(3), []
     for tokens in zip(*sentences, strict=True):
-        step, state = encoder(make_ids([[token] for token in tokens]), state=state)
+        step, state = encoder(*make_ids([[token] for token in tokens]), state=state)
         steps.append(step)
     assert_close(torch.stack(steps, 1).flatten(0, 1), vectors)
     assert_close(state.hidden, end.hidden)
@@ -308,9 +314,9 @@ def test_stretches_of_unequal_lengths_equal_running_at_once(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
     begins, ends = [[0], [5, 1, 1], [2, 2]], [[1, 2, 3, 4], [6], [7, 0]]
     whole = make_ids([a + b for a, b in zip(begins, ends, strict=True)])
-    vectors, end = encoder(whole, state=encoder.start(3))
-    first, state = encoder(make_ids(begins), state=encoder.start(3))
-    second, state = encoder(make_ids(ends), state=state)
+    vectors, end = encoder(*whole, state=encoder.start(3))
+    first, state = encoder(*make_ids(begins), state=encoder.start(3))
+    second, state = encoder(*make_ids(ends), state=state)
     parts = zip(first.split([1, 3, 2]), second.split([4, 1, 2]), strict=True)
     assert_close(torch.cat(list(chain(*parts))), vectors)
     assert_close(state.hidden, end.hidden)
@@ -325,7 +331,7 @@ def test_states_are_layers_by_windows_by_width(
 ) -> None:
     encoder = make_encoder(depth=depth, bidirectional=bidirectional)
     ids = make_ids(windows) if windows else no_ids()
-    _, state = encoder(ids, state=encoder.start(len(windows)))
+    _, state = encoder(*ids, state=encoder.start(len(windows)))
     expected = (depth * directions, len(windows), SETTINGS["lstm_width"])
     assert state.hidden.shape == state.cell.shape == expected
 
@@ -333,14 +339,15 @@ def test_states_are_layers_by_windows_by_width(
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_zero_tokens_have_zero_vectors_and_scores(settings: dict[str, Any]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
-    assert network(no_ids(), 0.5)[0].shape == (0, N_LABELS)
-    assert network.encoder(no_ids(), 0.5)[0].shape == (0, network.encoder.width)
+    assert network(*no_ids(), 0.5)[0].shape == (0, N_LABELS)
+    encoder = make_encoder(**settings)
+    assert encoder(*no_ids(), 0.5)[0].shape == (0, encoder.width)
 
 
 def test_zero_tokens_leave_the_state_as_it_was() -> None:
     encoder = make_encoder()
     state = make_state(encoder, 0)
-    _, end = encoder(no_ids(), state=state)
+    _, end = encoder(*no_ids(), state=state)
     assert_close(end.hidden, state.hidden)
     assert_close(end.cell, state.cell)
 
@@ -348,7 +355,7 @@ def test_zero_tokens_leave_the_state_as_it_was() -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_without_dropout_the_encoder_is_deterministic(training: bool) -> None:
     encoder = make_encoder(depth=2).train(training)
-    first, second = (encoder(make_ids(SENTENCES))[0] for _ in range(2))
+    first, second = (encoder(*make_ids(SENTENCES))[0] for _ in range(2))
     assert_close(first, second, rtol=0, atol=0)
     assert (first[:, : SETTINGS["lstm_width"]] != 0).all()
 
@@ -358,7 +365,7 @@ def test_dropout_drops_and_scales_the_output(training: bool) -> None:
     encoder, ids = make_encoder(depth=1).train(training), make_ids(SENTENCES * 20)
     torch.manual_seed(0)
     lstm = slice(2 * SETTINGS["lstm_width"])
-    dropped = torch.stack([encoder(ids, 0.25)[0][:, lstm] for _ in range(20)])
+    dropped = torch.stack([encoder(*ids, 0.25)[0][:, lstm] for _ in range(20)])
     zeros = (dropped == 0).float().mean()
     assert abs(zeros - 0.25) < 0.02
     assert dropped[dropped != 0].abs().max() > 1  # an LSTM's output is below 1 in size
@@ -367,7 +374,7 @@ def test_dropout_drops_and_scales_the_output(training: bool) -> None:
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_dropout_drops_the_input_of_each_lstm(depth: int) -> None:
     encoder = make_encoder(depth=depth, bidirectional=False)
-    _, state = encoder(make_ids([[1, 2, 3]]), 1.0, encoder.start(1))
+    _, state = encoder(*make_ids([[1, 2, 3]]), 1.0, encoder.start(1))
     for layer, hidden in zip(encoder.layers, state.hidden, strict=True):
         _, (expected, _) = layer.lstms[0](torch.zeros(3, layer.lstms[0].input_size))
         assert_close(hidden, expected)
@@ -376,21 +383,21 @@ def test_dropout_drops_the_input_of_each_lstm(depth: int) -> None:
 def test_a_word_that_was_never_trained_equals_an_unknown_word() -> None:
     encoder = LSTMEncoder(**SETTINGS)
     nn.init.normal_(encoder.words.weight[:1].data)
-    ids = make_ids(SENTENCES)
-    unknown = ids._replace(words=torch.zeros_like(ids.words))
-    assert_close(encoder(ids)[0], encoder(unknown)[0], rtol=0, atol=0)
+    types, windows = make_ids(SENTENCES)
+    unknown = types._replace(words=torch.zeros_like(types.words))
+    assert_close(encoder(types, windows)[0], encoder(unknown, windows)[0], rtol=0, atol=0)
 
 
 def test_a_trained_word_differs_from_an_unknown_word() -> None:
-    encoder, ids = make_encoder(), make_ids(SENTENCES)
-    unknown = encoder.embed(ids._replace(words=torch.zeros_like(ids.words)))
-    differs = (encoder.embed(ids) != unknown).any(1)
-    assert differs.tolist() == (ids.words > 0).tolist()
+    encoder, (types, _) = make_encoder(), make_ids(SENTENCES)
+    unknown = encoder.embed(types._replace(words=torch.zeros_like(types.words)))
+    differs = (encoder.embed(types) != unknown).any(1)
+    assert differs.tolist() == (types.words > 0).tolist()
 
 
 def test_training_reaches_every_parameter() -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, "depth": 3})
-    network(make_ids(SENTENCES))[0].square().sum().backward()
+    network(*make_ids(SENTENCES))[0].square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
 
 
