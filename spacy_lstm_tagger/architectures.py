@@ -16,7 +16,7 @@ from .shim import NetworkShim
 DocModel = Model[list[Doc], list[Floats2d]]
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
-MAX_POSITIONS = 2**14  # that prediction computes at a time; more would cost memory, not save time
+MAX_POSITIONS = 2**12  # that prediction computes at a time: more would leave the caches
 PREDICTION_WINDOW = 8  # in training windows: the context costs a quarter of the time at most
 
 

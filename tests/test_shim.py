@@ -502,3 +502,83 @@ def test_prediction_from_many_threads_equals_serial(
         found = list(pool.map(model.predict, batches))
     assert [[scores.tolist() for scores in batch] for batch in found] == expected
     assert all(run.exception() is None for run in runs)
+
+
+def listen(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the number of types whenever the network embeds some."""
+    network, embedded = model.shims[0]._model, []
+    embed = network.embed
+
+    def embed_and_tell(types: Any) -> Tensor:
+        embedded.append(len(types.words))
+        return embed(types)
+
+    monkeypatch.setattr(network, "embed", embed_and_tell)
+    return embedded
+
+
+@pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
+def test_each_type_is_embedded_once(
+    make_model: MakeModel, docs: list[Doc], architecture: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(architecture)
+    embedded = listen(model, monkeypatch)
+    first = [model.predict(docs[:1]), model.predict(docs), model.predict(docs[::-1])]
+    assert embedded == [5, 6]  # "The dog ate the apple", and the six other words
+    for found, expected in zip(first[1], first[2][::-1], strict=True):
+        numpy.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_types_are_embedded_in_parts(
+    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    expected = model.copy().predict(docs)
+    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_EMBEDDED", 4)
+    embedded = listen(model, monkeypatch)
+    for scores, others in zip(model.predict(docs), expected, strict=True):
+        numpy.testing.assert_allclose(scores, others, atol=1e-6)
+    assert embedded == [4, 4, 3]
+
+
+def assert_fresh(model: Model, docs: list[Doc]) -> None:
+    """Check that a model predicts as its copy, which remembers nothing."""
+    scores, expected = (numpy.concatenate(m.predict(docs)) for m in (model, model.copy()))
+    numpy.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_memory_ends_when_the_weights_change(make_model: MakeModel, docs: list[Doc]) -> None:
+    model, optimizer = make_model(), Adam(0.1, use_averages=True)
+    model.predict(docs)
+    update(model, docs, optimizer, 5)
+    assert_fresh(model, docs)
+    with model.use_params(optimizer.averages):
+        assert_fresh(model, docs)
+    assert_fresh(model, docs)
+    other = make_model()
+    update(other, docs, Adam(0.3), 5)
+    model.from_bytes(other.to_bytes())
+    assert_fresh(model, docs)
+    model.initialize(X=docs, Y=[numpy.zeros((len(doc), N_LABELS), "float32") for doc in docs])
+    assert_fresh(model, docs)
+
+
+def test_memory_is_bounded(
+    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_REMEMBERED", 5)
+    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_EMBEDDED", 3)
+    model = make_model()
+    for _ in range(3):
+        for batch in (docs, docs[2:], docs[:1], docs[::-1]):
+            assert_fresh(model, batch)
+            rows, table = model.shims[0]._memory._table
+            assert len(rows) <= len(table) == 5
+
+
+def test_static_vectors_may_be_exchanged(make_model: MakeModel, docs: list[Doc]) -> None:
+    model = make_model(include_static_vectors=True)
+    before = model.predict(docs)[0]
+    docs[0].vocab.vectors.data[:] = 5.0
+    assert (model.predict(docs)[0] != before).any()
+    assert_fresh(model, docs)
