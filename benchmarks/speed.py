@@ -1,0 +1,304 @@
+"""Time taggers side by side in one process, on one thread each.
+
+    python benchmarks/speed.py FOLDER
+
+FOLDER holds a treebank, as for accuracy.py. The taggers have the treebank's labels and vocabulary,
+and weights as they are before training, which cost as much as trained ones. Times are medians of
+runs that alternate between the systems, so that whatever else the machine does befalls them all;
+the ratios count, more than the figures. The tables are Markdown; --json writes them as JSON, too.
+"""
+
+import argparse
+import cProfile
+import json
+import multiprocessing
+import pstats
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy
+import spacy
+import torch
+from accuracy import BASELINE, configs, read_treebank
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import load_model_from_config, minibatch
+from torch import nn
+
+from spacy_lstm_tagger.architectures import PREDICTION_WINDOW
+from spacy_lstm_tagger.features import find_types, windows_of
+from spacy_lstm_tagger.network import lay_out
+
+BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
+BATCH_SIZES = [1, 32, 128, 1000]
+STARTUP = """
+import time, spacy, torch
+start = time.perf_counter()
+import spacy_lstm_tagger.tagger, spacy_lstm_tagger.architectures
+print(time.perf_counter() - start)
+"""
+Words = list[list[str]]
+Row = dict[str, Any]
+
+
+def make_pipeline(name: str, docs: list[Doc], lang: str) -> Language:
+    """Make a pipeline with the labels and the vocabulary of a treebank."""
+    nlp = load_model_from_config(configs(lang, {})[name](), auto_fill=True)
+    nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=words_of(doc)), doc) for doc in docs])
+    return nlp
+
+
+def words_of(doc: Iterable[Any]) -> list[str]:
+    return [token.text for token in doc]
+
+
+def measure(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the median seconds of each run; they take turns, and the first turn is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if repeat:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: float(numpy.median(values)) for name, values in seconds.items()}
+
+
+def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Callable[[], object]:
+    """Return a run that tags Docs; a cold one remembers nothing from batch to batch."""
+
+    def run() -> None:
+        docs = [Doc(nlp.vocab, words=words) for words in texts]
+        for batch in minibatch(docs, batch_size) if cold else [docs]:
+            if cold:
+                with nlp.use_params({}):
+                    pass  # changing weights makes a model forget
+            for _ in nlp.pipe(batch, batch_size=batch_size):
+                pass
+
+    return run
+
+
+def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], object]:
+    """Return a run of the bare LSTMs that our tagger has for its words, on its windows."""
+    component: Any = nlp.get_pipe("lstm_tagger")
+    network = component.model.shims[0]._model
+    inputs = []
+    for batch in minibatch([Doc(nlp.vocab, words=words) for words in texts], batch_size):
+        _, _, types = find_types(batch)
+        windows = windows_of(batch, types, PREDICTION_WINDOW * 32, 32)
+        grids = lay_out(torch.from_numpy(windows.lengths), 1).grids[0]
+        inputs += [torch.randn(*grid.shape, network.input_width) for grid in grids]
+    lstm = nn.LSTM(network.input_width, network.layers[0].lstms[0].hidden_size, bidirectional=True)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for steps in inputs:
+                lstm(steps)
+
+    return run
+
+
+def throughput(pipelines: dict[str, Language], texts: dict[str, Words], repeats: int) -> list[Row]:
+    """Compare tokens per second for Docs of different lengths in batches of different sizes."""
+    rows = []
+    for kind, docs in texts.items():
+        n_tokens = sum(map(len, docs))
+        for batch_size in BATCH_SIZES:
+            runs = {name: tag(nlp, docs, batch_size) for name, nlp in pipelines.items()}
+            runs[f"{OURS} cold"] = tag(pipelines[OURS], docs, batch_size, cold=True)
+            runs[KERNEL] = kernel(pipelines[OURS], docs, batch_size)
+            seconds = measure(runs, repeats)
+            speeds = {name: f"{n_tokens / value:,.0f}" for name, value in seconds.items()}
+            ratios = {
+                f"/ {other}": f"{seconds[other] / seconds[OURS]:.2f}"
+                for other in (BASELINE, BILSTM, KERNEL)
+            }
+            cold = f"{seconds[BASELINE] / seconds[f'{OURS} cold']:.2f}"
+            rows.append({"Docs": kind, "batch": batch_size, **speeds, **ratios, "cold /": cold})
+    return rows
+
+
+def latency(pipelines: dict[str, Language], texts: Words) -> list[Row]:
+    """Compare the time that one sentence takes: `nlp(doc)`, tokenization not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
+    for words in texts[:50] + texts:
+        for name, nlp in pipelines.items():
+            doc = Doc(nlp.vocab, words=words)
+            start = time.perf_counter()
+            nlp(doc)
+            seconds[name].append(time.perf_counter() - start)
+    return [
+        {
+            "system": name,
+            **{f"p{p} ms": f"{1000 * numpy.percentile(s[50:], p):.2f}" for p in (50, 95, 99)},
+        }
+        for name, s in seconds.items()
+    ]
+
+
+def long_doc(nlp: Language, words: list[str], results: Any) -> None:
+    """Tag one Doc, and report seconds and the extra memory at the peak, in MB."""
+    doc = Doc(nlp.vocab, words=words)
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    start = time.perf_counter()
+    nlp(doc)
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    results.put((time.perf_counter() - start, (peak - before) / 1e6))
+
+
+def long_docs(pipelines: dict[str, Language], words: list[str]) -> list[Row]:
+    """Compare how time and memory grow with the length of a Doc, each in a process of its own."""
+    processes = multiprocessing.get_context("fork")
+    rows = []
+    for n_tokens in (10_000, 100_000, 1_000_000):
+        for name, nlp in pipelines.items():
+            if n_tokens > 100_000 and name != OURS:
+                continue  # spaCy's take more than 10 GB
+            results = processes.Queue()
+            text = list(islice(chain.from_iterable(words for _ in count()), n_tokens))
+            process = processes.Process(target=long_doc, args=(nlp, text, results))
+            process.start()
+            seconds, megabytes = results.get()
+            process.join()
+            row = {"tokens": f"{n_tokens:,}", "system": name, "s": f"{seconds:.2f}"}
+            rows.append({**row, "tokens/s": f"{n_tokens / seconds:,.0f}", "MB": f"{megabytes:.0f}"})
+    return rows
+
+
+def scaling(nlp: Language, texts: Words, repeats: int) -> list[Row]:
+    """Compare one and more threads, and one and more processes."""
+
+    def threads(n: int) -> Callable[[], object]:
+        parts = [texts[i::n] for i in range(n)]
+
+        def run() -> None:
+            with ThreadPoolExecutor(n) as pool:
+                list(pool.map(lambda part: tag(nlp, part, 128)(), parts))
+
+        return run
+
+    def processes(n: int) -> Callable[[], object]:
+        joined = [" ".join(words) for words in texts]
+        return lambda: list(nlp.pipe(joined, n_process=n, batch_size=128))
+
+    n_tokens = sum(map(len, texts))
+    runs = {f"{n} threads": threads(n) for n in (1, 2, 4)}
+    runs |= {f"{n} processes": processes(n) for n in (1, 2)}
+    seconds = measure(runs, repeats)
+    return [
+        {"with": name, "tokens/s": f"{n_tokens / value:,.0f}"} for name, value in seconds.items()
+    ]
+
+
+def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> list[Row]:
+    """Compare training on batches of a thousand words, and find out where our time goes."""
+    runs, profile = {}, cProfile.Profile()
+    batches = [docs[i : i + 6] for i in range(0, 60, 6)]
+    for name, nlp in pipelines.items():
+        optimizer = nlp.create_optimizer()
+        examples = [
+            [Example(Doc(nlp.vocab, words=words_of(doc)), doc) for doc in batch]
+            for batch in batches
+        ]
+
+        def run(nlp: Language = nlp, optimizer: Any = optimizer, examples: Any = examples) -> None:
+            for batch in examples:
+                nlp.update(batch, sgd=optimizer, drop=0.5)
+
+        runs[name] = run
+    seconds = measure(runs, repeats)
+    n_tokens = sum(len(doc) for batch in batches for doc in batch)
+    rows: list[Row] = [
+        {"training": name, "tokens/s": f"{n_tokens / value:,.0f}"}
+        for name, value in seconds.items()
+    ]
+    profile.runcall(runs[OURS])
+    stats = pstats.Stats(profile)
+    total = stats.total_tt  # type: ignore[attr-defined]
+    parts = {
+        "forward": ("shim.py", "begin_update"),
+        "backward": ("shim.py", "backprop"),
+        "optimizer": ("shim.py", "finish_update"),
+        "loss": ("tagger.py", "get_loss"),
+        "ids": ("features.py", "type_ids"),
+        "spaCy's copies of examples": ("language.py", "_copy_examples"),
+    }
+    for part, (file, function) in parts.items():
+        spent = sum(
+            values[3]
+            for (path, _, name), values in stats.stats.items()  # type: ignore[attr-defined]
+            if path.endswith(file) and name == function
+        )
+        rows.append({"training": f"{OURS}: {part}", "tokens/s": f"{100 * spent / total:.0f}%"})
+    return rows
+
+
+def startup(pipelines: dict[str, Language], repeats: int) -> list[Row]:
+    """Compare loading from disk, and time the import of the package where spaCy is imported."""
+    command = [sys.executable, "-c", STARTUP]
+    imports = [float(subprocess.check_output(command, text=True)) for _ in range(repeats)]
+    rows = [{"start": "import of the package", "ms": f"{1000 * numpy.median(imports):.0f}"}]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, nlp in pipelines.items():
+            nlp.to_disk(Path(folder, name))
+        loads = {name: lambda name=name: spacy.load(Path(folder, name)) for name in pipelines}
+        seconds = measure(loads, repeats)
+    return rows + [{"start": f"load {n}", "ms": f"{1000 * s:.0f}"} for n, s in seconds.items()]
+
+
+def markdown(rows: list[Row]) -> str:
+    keys = list(rows[0])
+    lines = [keys, ["---"] + ["---:"] * (len(keys) - 1), *([row[k] for k in keys] for row in rows)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
+    parser.add_argument("--lang", default="en", help="spaCy's code of the language")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="where to write the tables as JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    docs = {}
+    for split in ("train", "dev"):
+        (path,) = arguments.folder.glob(f"*{split}.conllu")
+        docs[split] = read_treebank(path, "tag", None)
+    systems = (BASELINE, BILSTM, OURS)
+    pipelines = {name: make_pipeline(name, docs["train"], arguments.lang) for name in systems}
+    words = [token.text for doc in docs["dev"] for token in doc]
+    long = [words[i : i + 10_000] for i in range(0, 20_000, 10_000)]
+    texts = {
+        "one sentence": [words_of(s) for doc in docs["dev"] for s in doc.sents],
+        "ten sentences": [words_of(doc) for doc in docs["dev"]],
+        "10,000 tokens": long,
+    }
+    repeats = arguments.repeats
+    tables = {
+        "Tokens per second": lambda: throughput(pipelines, texts, repeats),
+        "One sentence at a time": lambda: latency(pipelines, texts["one sentence"][:500]),
+        "One long Doc": lambda: long_docs(pipelines, words),
+        "Threads and processes": lambda: scaling(pipelines[OURS], texts["ten sentences"], repeats),
+        "Start": lambda: startup(pipelines, repeats),
+        "Training": lambda: training(pipelines, docs["train"], repeats),
+    }
+    results = {}
+    for title, table in tables.items():
+        results[title] = table()
+        print(f"\n{title}\n\n{markdown(results[title])}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf8")
+
+
+if __name__ == "__main__":
+    main()
