@@ -309,4 +309,5 @@ class TaggerNetwork(LSTMEncoder):
     def read(self, *args: Any, **kwargs: Any) -> tuple[Tensor, State | None]:
         """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
         vectors, state = super().read(*args, **kwargs)
-        return self.output(vectors), state
+        with torch.autocast(vectors.device.type, enabled=False):  # close scores need all digits
+            return self.output(vectors.to(self.output.weight.dtype)), state

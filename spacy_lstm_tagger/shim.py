@@ -1,7 +1,9 @@
 """A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from threading import Lock
 from typing import Any, cast
@@ -33,6 +35,25 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+@cache
+def computes_bf16(device_type: str) -> bool:
+    """Return whether a device has instructions for bfloat16; if not, warn once."""
+    if device_type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        supported = any(
+            getattr(torch.cpu, name, bool)()
+            for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        )
+    if not supported:
+        warnings.warn(
+            'precision = "bf16" can\'t help here: the processor has no instructions for bfloat16 '
+            "(AVX512-BF16 or AMX). Prediction goes on in fp32.",
+            stacklevel=2,
+        )
+    return supported
 
 
 class Memory:
@@ -137,16 +158,21 @@ class NetworkShim(PyTorchShim):
                     memory.add([keys[i] for i in part], new)
         return vectors
 
-    def predict(self, vectors: torch.Tensor, windows: Any) -> Floats2d:  # type: ignore[override]
+    def predict(  # type: ignore[override]  # nor need the types be embedded each time
+        self, vectors: torch.Tensor, windows: Any, *, bf16: bool = False
+    ) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
 
         vectors (torch.Tensor): (types, input_width) what `embed` returned.
         windows (Windows): The windows to read.
+        bf16 (bool): Whether to compute in bfloat16 if the device has instructions for it.
         RETURNS (Floats2d): The network's output.
         """
-        with one_thread(), torch.inference_mode():
+        device = self.device.type
+        autocast = torch.autocast(device, torch.bfloat16, enabled=bf16 and computes_bf16(device))
+        with one_thread(), torch.inference_mode(), autocast:
             output, _ = self._require_network().read(vectors, self._to_tensors(windows))
-        return cast(Floats2d, torch2xp(output))
+        return cast(Floats2d, torch2xp(output.float()))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
         self, types: Any, windows: Any, dropout: float = 0.0

@@ -2,7 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from importlib.metadata import distribution
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import nn
 import spacy_lstm_tagger
 from spacy_lstm_tagger import architectures
 from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.shim import computes_bf16
 
 MakeDocs = Callable[..., list[Doc]]
 DocModel = Model[list[Doc], list[Floats2d]]
@@ -53,6 +55,7 @@ BAD_SETTINGS = [
     ("window_length", 0),
     ("window_length", -3),
     ("min_frequency", 0),
+    ("precision", "fp16"),
 ]
 ENTRY_POINTS = [
     entry_point
@@ -222,12 +225,62 @@ def test_tok2vec_returns_the_same_vectors_in_training(
     assert_close(model.begin_update(docs)[0], model.predict(docs))
 
 
+@pytest.fixture
+def bf16_support(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
+    """Return a function that gives the processor instructions for bfloat16, or takes them away."""
+
+    def set_support(supported: bool) -> None:
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda: supported)
+        computes_bf16.cache_clear()
+
+    yield set_support
+    computes_bf16.cache_clear()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_bf16_predicts_about_the_same_and_trains_the_same(
+    make_model: Callable[..., DocModel],
+    docs: list[Doc],
+    architecture: Callable[..., DocModel],
+    bf16_support: Callable[[bool], None],
+) -> None:
+    bf16_support(True)  # PyTorch emulates what a processor lacks
+    exact, fast = (make_model(architecture, precision=p) for p in ("fp32", "bf16"))
+    assert {scores.dtype for scores in fast.predict(docs)} == {numpy.dtype("float32")}
+    assert_close(fast.predict(docs), exact.predict(docs), 0.03)
+    assert any((a != b).any() for a, b in zip(fast.predict(docs), exact.predict(docs), strict=True))
+    assert_close(fast.begin_update(docs)[0], exact.begin_update(docs)[0], 0)
+
+
+def test_where_bf16_cannot_help_a_warning_says_so_once(
+    make_model: Callable[..., DocModel], docs: list[Doc], bf16_support: Callable[[bool], None]
+) -> None:
+    bf16_support(False)
+    model = make_model(precision="bf16")
+    with pytest.warns(UserWarning, match='precision = "bf16" can.t help'):
+        found = model.predict(docs)
+    assert_close(found, make_model().predict(docs), 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(docs)
+
+
+def test_a_model_may_be_loaded_with_another_precision(
+    make_model: Callable[..., DocModel], docs: list[Doc], bf16_support: Callable[[bool], None]
+) -> None:
+    bf16_support(True)
+    exact, fast = make_model(), LSTMTagger(**WIDTHS, precision="bf16")
+    fast.from_bytes(exact.to_bytes())
+    assert_close(fast.predict(docs), exact.predict(docs), 0.03)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("setting, value", BAD_SETTINGS)
 def test_bad_settings_are_refused_by_name(
     architecture: Callable[..., DocModel], setting: str, value: float
 ) -> None:
-    with pytest.raises(ValueError, match=f"{setting} = {value} must be"):
+    with pytest.raises(ValueError, match=f"{setting} = {value!r} must be"):
         architecture(**{setting: value})
 
 
