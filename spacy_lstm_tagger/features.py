@@ -59,7 +59,7 @@ class Windows(NamedTuple):
 
     types: (positions,) the type that stands at each position.
     lengths: (windows,) how many positions each window has, at least 1.
-    kept: (tokens,) the position that counts for each token of the batch.
+    kept: (tokens,) the position that counts for each token of the batch, ascending.
     """
 
     types: Array

@@ -86,17 +86,17 @@ def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
     return Layout(columns, grids, cells)
 
 
-def with_neighbours(vectors: Tensor, lengths: Tensor) -> Tensor:
-    """Return (positions, 3 * width): each vector, the one before and the one after.
+def neighbours(vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the vectors before and those after, (positions, width) each; zeros at the ends.
 
-    vectors (Tensor): (positions, width), sequences one after another. At their ends are zeros.
+    vectors (Tensor): (positions, width), sequences one after another.
     lengths (Tensor): (sequences,) each at least 1.
     """
     ends = lengths.cumsum(0)
     before, after = vectors.roll(1, 0), vectors.roll(-1, 0)
     before[ends - lengths] = 0
     after[ends - 1] = 0
-    return torch.cat((vectors, before, after), dim=1)
+    return before, after
 
 
 class LSTMLayer(nn.Module):
@@ -284,9 +284,11 @@ class LSTMEncoder(nn.Module):
             vectors = drop(vectors, dropout)
             ends.append(end)
         end = state and State(*map(torch.cat, zip(*ends, strict=True)))
-        if self.directions == 2:
-            inputs = with_neighbours(inputs, windows.lengths)
-        return torch.cat((vectors, inputs), dim=1).index_select(0, windows.kept), end
+        beside = neighbours(inputs, windows.lengths) if self.directions == 2 else ()
+        outputs = torch.cat((vectors, inputs, *beside), dim=1)
+        if len(windows.kept) < len(outputs):
+            outputs = outputs.index_select(0, windows.kept)
+        return outputs, end
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
