@@ -36,7 +36,7 @@ from torch import nn
 
 from spacy_lstm_tagger.architectures import PREDICTION_WINDOW
 from spacy_lstm_tagger.features import find_types, windows_of
-from spacy_lstm_tagger.network import lay_out
+from spacy_lstm_tagger.lstm import lay_out
 
 BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]

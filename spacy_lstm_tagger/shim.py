@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
-from threading import Lock
 from typing import Any, cast
 
 import safetensors.torch
@@ -16,8 +15,9 @@ from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
+from .memory import Memory
+
 CHECKSUM_LENGTH = sha256().digest_size
-MAX_REMEMBERED = 2**15  # word types; their vectors take some 25 MB
 MAX_EMBEDDED = 2**12  # word types at a time; more would cost memory, not save time
 
 
@@ -54,42 +54,6 @@ def computes_bf16(device_type: str) -> bool:
             stacklevel=2,
         )
     return supported
-
-
-class Memory:
-    """Vectors of word types, kept from batch to batch. Threads may share it; a copy is empty."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._table: tuple[dict[int, int], torch.Tensor | None] = ({}, None)
-        self._n_rows = 0
-
-    def recall(self, keys: list[int]) -> tuple[list[int], torch.Tensor | None]:
-        """Return the row of each key in a table of vectors, -1 for what isn't there; and the
-        table, if there is one.
-        """
-        rows, table = self._table
-        return [rows.get(key, -1) for key in keys], table
-
-    def add(self, keys: list[int], vectors: torch.Tensor) -> None:
-        """Remember vectors. When there is no room for them, all others are forgotten.
-
-        keys (list[int]): No more than `MAX_REMEMBERED`.
-        vectors (torch.Tensor): (keys, width)
-        """
-        with self._lock:
-            rows, table = self._table
-            if table is None or self._n_rows + len(keys) > MAX_REMEMBERED:
-                rows, table = {}, vectors.new_empty(MAX_REMEMBERED, vectors.shape[1])
-                self._n_rows = 0
-            end = self._n_rows + len(keys)
-            table[self._n_rows : end] = vectors
-            rows.update(zip(keys, range(self._n_rows, end), strict=True))
-            self._n_rows = end
-            self._table = rows, table
-
-    def __reduce__(self) -> tuple[type["Memory"], tuple[()]]:
-        return Memory, ()
 
 
 class NetworkShim(PyTorchShim):

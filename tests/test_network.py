@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import chain, product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from torch.testing import assert_close
 
 from spacy_lstm_tagger import network as network_module
 from spacy_lstm_tagger.features import TypeIds, Windows
-from spacy_lstm_tagger.network import LSTMEncoder, LSTMLayer, State, TaggerNetwork, lay_out
+from spacy_lstm_tagger.lstm import LSTMLayer, State, lay_out
+from spacy_lstm_tagger.network import LSTMEncoder, TaggerNetwork
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,
@@ -45,15 +47,13 @@ SENTENCES = [[0, 1, 2, 3], [4], [5, 1, 1, 6, 0, 7], [2, 2], [7, 3, 0, 1]]
 SPELLINGS = [[1], [2, 0, 3], [7, 7], [4, 5, 6, 1, 2], [0], [3, 3, 3], [1, 6], [5, 2, 1, 4]]
 N_LABELS = 4
 BLOCKED = """
-import importlib.util, sys
-from types import SimpleNamespace
-for name in ["spacy", "thinc", "spacy_lstm_tagger"]:
-    sys.modules[name] = None
-spec = importlib.util.spec_from_file_location("network", sys.argv[1])
-network = importlib.util.module_from_spec(spec)
-sys.modules["network"] = network
-spec.loader.exec_module(network)
+import sys
+from types import ModuleType, SimpleNamespace
+sys.modules["spacy"] = sys.modules["thinc"] = None
+package = sys.modules["spacy_lstm_tagger"] = ModuleType("spacy_lstm_tagger")
+package.__path__ = [sys.argv[1]]
 import torch
+from spacy_lstm_tagger import network
 encoder = network.LSTMEncoder(
     n_words=3, n_affixes=3, n_characters=3, vector_width=0, word_width=4, character_width=4,
     character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,
@@ -416,5 +416,6 @@ def test_what_is_switched_off_has_no_parameters(setting: dict[str, Any], missing
 
 
 def test_the_network_runs_without_spacy() -> None:
-    command = [sys.executable, "-c", BLOCKED, network_module.__file__]
+    folder = Path(network_module.__file__).parent
+    command = [sys.executable, "-c", BLOCKED, str(folder)]
     assert subprocess.check_output(command, text=True).strip() == "(3, 44)"

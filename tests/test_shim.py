@@ -566,7 +566,7 @@ def test_memory_ends_when_the_weights_change(make_model: MakeModel, docs: list[D
 def test_memory_is_bounded(
     make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_REMEMBERED", 5)
+    monkeypatch.setattr("spacy_lstm_tagger.memory.MAX_REMEMBERED", 5)
     monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_EMBEDDED", 3)
     model = make_model()
     for _ in range(3):
@@ -581,4 +581,13 @@ def test_static_vectors_may_be_exchanged(make_model: MakeModel, docs: list[Doc])
     before = model.predict(docs)[0]
     docs[0].vocab.vectors.data[:] = 5.0
     assert (model.predict(docs)[0] != before).any()
+    assert_fresh(model, docs)
+
+
+def test_a_thread_that_stopped_while_adding_stops_no_other(
+    make_model: MakeModel, docs: list[Doc]
+) -> None:
+    model = make_model()
+    with model.shims[0]._memory._lock:  # as in a process forked while another thread adds
+        assert_fresh(model, docs)
     assert_fresh(model, docs)

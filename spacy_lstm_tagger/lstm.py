@@ -1,0 +1,126 @@
+"""Sequences in, hidden states out: LSTMs over sequences of mixed lengths; pure PyTorch."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+SIMILARITY = 0.7  # of lengths in a grid: less would cost more padding, more would cost more calls
+SMALL_GRID = 256  # cells; a call costs as much as so many cells of padding
+
+
+class State(NamedTuple):
+    """What an LSTM hands from one stretch to the next.
+
+    hidden, cell: (layers * directions, windows, width) each; layer by layer, left to right first.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class Layout(NamedTuple):
+    """How sequences that stand one after another are laid out in grids, those of similar length
+    side by side: time steps down, sequences across.
+
+    columns: For each grid, (columns,) the sequences that are its columns.
+    grids: For each direction of reading, each grid: (steps, columns) the position in each cell.
+        Below the end of a sequence stands the position that it ends with, again and again.
+    cells: For each direction, (positions,) the cell where each position is read, counted row by
+        row and grid by grid.
+    """
+
+    columns: list[Tensor]
+    grids: list[list[Tensor]]
+    cells: list[Tensor]
+
+
+def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
+    """Lay out sequences for LSTMs. This takes the place of a `PackedSequence`, which PyTorch runs
+    without oneDNN where lengths are mixed: on a CPU that takes two to three times as long.
+
+    lengths (Tensor): (sequences,) at least one sequence, of at least one position each.
+    directions (int): 1 for left to right only, 2 for right to left as well.
+    padded (bool): Whether sequences of similar length may share a grid, and of any length a small
+        one; else only those of equal length.
+    RETURNS (Layout): The layout.
+    """
+    ranked, ranks = lengths.sort(descending=True, stable=True)
+    different, counts = ranked.unique_consecutive(return_counts=True)
+    sizes, longest = [0], int(ranked[0])
+    for length, count in zip(different.tolist(), counts.tolist(), strict=True):
+        is_similar = length >= SIMILARITY * longest or sizes[-1] * longest < SMALL_GRID
+        if length < longest and not (padded and is_similar):
+            longest = length
+            sizes.append(0)
+        sizes[-1] += count
+    starts = lengths.cumsum(0) - lengths
+    columns = list(ranks.split(sizes))
+    grids: list[list[Tensor]] = [[] for _ in range(directions)]
+    cells = [starts.new_empty(int(lengths.sum())) for _ in range(directions)]
+    n_cells = 0
+    for sequences in columns:
+        length, start = lengths[sequences], starts[sequences]
+        steps = torch.arange(int(length[0]), device=lengths.device)[:, None]
+        offsets = torch.minimum(steps, length - 1)
+        numbers = n_cells + torch.arange(offsets.numel(), device=lengths.device).view_as(offsets)
+        is_read = steps < length
+        for direction in range(directions):
+            grid = start + (length - 1 - offsets if direction else offsets)
+            grids[direction].append(grid)
+            cells[direction][grid[is_read]] = numbers[is_read]
+        n_cells += offsets.numel()
+    return Layout(columns, grids, cells)
+
+
+def neighbours(vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the vectors before and those after, (positions, width) each; zeros at the ends.
+
+    vectors (Tensor): (positions, width), sequences one after another.
+    lengths (Tensor): (sequences,) each at least 1.
+    """
+    ends = lengths.cumsum(0)
+    before, after = vectors.roll(1, 0), vectors.roll(-1, 0)
+    before[ends - lengths] = 0
+    after[ends - 1] = 0
+    return before, after
+
+
+class LSTMLayer(nn.Module):
+    """An LSTM for each direction of reading, left to right first.
+
+    input_width: Width of the input.
+    width: Width of the LSTM, per direction.
+    directions: 1 for left to right only, 2 for right to left as well.
+    """
+
+    def __init__(self, input_width: int, width: int, directions: int):
+        super().__init__()
+        self.lstms = nn.ModuleList(nn.LSTM(input_width, width) for _ in range(directions))
+
+    def forward(
+        self, inputs: Tensor, layout: Layout, state: State | None = None
+    ) -> tuple[Tensor, State | None]:
+        """Read sequences.
+
+        inputs (Tensor): (positions, input_width).
+        layout (Layout): Which of them are one sequence, and whose outputs are wanted. Without
+            padding, if there is a state.
+        state (State | None): (directions, sequences, width) each, what the LSTMs start from;
+            None for zeros.
+        RETURNS (tuple[Tensor, State | None]): (wanted, directions * width) hidden states; and what
+            the LSTMs end with, if they started from a state.
+        """
+        outputs = []
+        end = state and State(*map(torch.empty_like, state))
+        for i, (lstm, grids) in enumerate(zip(self.lstms, layout.grids, strict=True)):
+            cells = []
+            for columns, grid in zip(layout.columns, grids, strict=True):
+                begin = state and (state.hidden[i, None, columns], state.cell[i, None, columns])
+                rows = inputs.index_select(0, grid.flatten()).view(*grid.shape, -1)
+                output, (hidden, cell) = lstm(rows, begin)
+                cells.append(output.flatten(0, 1))
+                if end is not None:
+                    end.hidden[i, columns], end.cell[i, columns] = hidden[0], cell[0]
+            outputs.append(torch.cat(cells).index_select(0, layout.cells[i]))
+        return torch.cat(outputs, dim=1), end
