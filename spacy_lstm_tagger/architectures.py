@@ -57,9 +57,9 @@ def LSTMTok2Vec(
     window_length (int): How many tokens the LSTM reads as one sequence in training. In
         prediction it is eight times as many, and as much context again on either side as a
         training window is long; shorter Docs are read whole.
-    precision (str): What prediction computes in: "fp32", or "bf16" (bfloat16), which is about
-        twice as fast on processors that have instructions for it, and changes about one tag in
-        TODO. A trained pipeline may be loaded with another precision than it was saved with.
+    precision (str): What the LSTMs compute in when they predict: "fp32", or "bf16" (bfloat16),
+        which is faster on processors that have instructions for it. A trained pipeline may be
+        loaded with another precision than it was saved with.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
     """
