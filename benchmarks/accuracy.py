@@ -181,6 +181,13 @@ def best(run: Run) -> float:
     return max(score for _, score in run["curve"])
 
 
+def duration(seconds: list[float]) -> str:
+    """Return the mean of the times, one of which is nan if the baseline was never reached."""
+    if not seconds:
+        return ""
+    return "never" if numpy.isnan(seconds).any() else f"{numpy.mean(seconds):.0f}"
+
+
 def compare(runs: list[Run]) -> str:
     """Draw up the Markdown table of all runs on one treebank."""
     systems = list(dict.fromkeys(run["system"] for run in runs))
@@ -211,7 +218,7 @@ def compare(runs: list[Run]) -> str:
         rows.append(
             f"| {system} | {100 * numpy.mean(accuracy):.2f} | {100 * numpy.std(accuracy):.2f} "
             f"| {100 * numpy.mean(unseen):.2f} | {fewer} | {p} | {mean['seconds']:.0f} "
-            f"| {mean['train_speed']:,.0f} | {f'{numpy.mean(reached):.0f}' if reached else ''} "
+            f"| {mean['train_speed']:,.0f} | {duration(reached)} "
             f"| {mean['speed']:,.0f} | {own[0]['bytes'] / 1e6:.1f} |"
         )
     return "\n".join(rows)
