@@ -60,9 +60,9 @@ class NetworkShim(PyTorchShim):
     """Hold a torch network whose sizes become known only when it meets data.
 
     Differs from Thinc's own shim, as far as its version 8.3 goes: averaged weights reach the
-    network, and the trained ones come back even after an exception; prediction changes no state,
-    so threads may share the network; nothing is pickled when it is saved; a copy is optimized
-    apart from its original.
+    network, and the trained ones come back even after an exception; prediction changes nothing
+    but what is remembered, so threads may share the network; nothing is pickled when it is saved;
+    a copy is optimized apart from its original.
     """
 
     def __init__(self, network_class: Callable[..., torch.nn.Module], settings: dict[str, Any]):
