@@ -36,6 +36,7 @@ from thinc.api import Config
 ROOT = Path(__file__).parent.parent
 REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
 BASELINE = "spacy-cnn"
+FEATURE_CRF = "sklearn-crf"
 Labelled = list[tuple[list[str], list[str]]]  # the words and labels of each sentence
 Run = dict[str, Any]
 
@@ -155,7 +156,7 @@ def crf_features(words: list[str]) -> list[dict[str, Any]]:
     return features
 
 
-def run_crf(seed: int, train_docs: list[Doc], evaluated: list[Doc]) -> Run:
+def run_feature_crf(seed: int, train_docs: list[Doc], evaluated: list[Doc]) -> Run:
     """Train a linear-chain CRF with hand-made features; it has no seed but the order of data."""
     from sklearn_crfsuite import CRF
 
@@ -254,7 +255,7 @@ def read_results(path: Path) -> list[Run]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    systems = [*configs("en", {}), "crf"]
+    systems = [*configs("en", {}), FEATURE_CRF]
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
@@ -293,8 +294,8 @@ def main() -> None:
         if any(job.items() <= run.items() for run in read_results(arguments.results)):
             continue
         print(f"{job['system']}, seed {seed}")
-        if system == "crf":
-            run = run_crf(seed, corpora["train"], evaluated)
+        if system == FEATURE_CRF:
+            run = run_feature_crf(seed, corpora["train"], evaluated)
         else:
             config = configs(arguments.lang, changes)[system]()
             run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)

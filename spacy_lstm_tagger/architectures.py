@@ -9,14 +9,14 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .features import find_types, learn_vocabulary, split, type_ids, windows_of
+from .chain import with_crf
+from .features import MAX_POSITIONS, find_types, learn_vocabulary, split, type_ids, windows_of
 from .network import LSTMEncoder, TaggerNetwork
 from .shim import NetworkShim
 
 DocModel = Model[list[Doc], list[Floats2d]]
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
-MAX_POSITIONS = 2**12  # that prediction computes at a time: more would leave the caches
 PREDICTION_WINDOW = 8  # in training windows: the context costs a quarter of the time at most
 
 
@@ -86,17 +86,22 @@ def LSTMTagger(
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
+    crf: bool = False,
     nO: int | None = None,
 ) -> DocModel:
     """Build an LSTM tagger. Like the model of spaCy's own tagger it returns probabilities while
     it is trained and scores when it predicts, and takes the gradient with respect to the scores.
 
+    crf (bool): Whether to score sequences of labels with a linear-chain CRF, not each label alone.
     nO (int | None): Number of labels; None to infer it from the data.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
 
     The other settings, and what it raises: see `LSTMTok2Vec`.
     """
-    return _build("lstm_tagger", tag, TaggerNetwork, **locals())
+    settings = dict(locals())
+    if settings.pop("crf"):
+        return with_crf(_build("lstm_tagger", encode, TaggerNetwork, **settings))
+    return _build("lstm_tagger", tag, TaggerNetwork, **settings)
 
 
 def _build(
@@ -146,7 +151,8 @@ def encode(
     unknown_rate: float,
     precision: str,
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`."""
+    """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`, and of
+    `LSTMTagger` below a CRF."""
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
     has_vectors = shim.cfg["include_static_vectors"]

@@ -18,6 +18,7 @@ Array = Any  # of numpy where Docs are read, of torch in the network
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
+MAX_POSITIONS = 2**12  # that prediction computes at a time: more would leave the caches
 MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
 
 

@@ -16,25 +16,10 @@ from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
 from .memory import Memory
+from .threads import one_thread
 
 CHECKSUM_LENGTH = sha256().digest_size
 MAX_EMBEDDED = 2**12  # word types at a time; more would cost memory, not save time
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to the calling thread.
-
-    Time steps are too small a work to share: a second thread gains little on an idle machine,
-    costs a multiple on a busy one, and makes a forked process wait forever for threads that it
-    doesn't have. Texts are what is shared, by `nlp.pipe(n_process=...)` or the application.
-    """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 @cache

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from spacy.attrs import ORTH
 from spacy.language import Language
-from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
@@ -17,6 +15,17 @@ from spacy.vocab import Vocab
 from thinc.api import Model, SequenceCategoricalCrossentropy, to_numpy
 from thinc.types import Floats2d, Ints1d
 
+from .confidence import register_extensions, store
+from .decoding import (
+    LabelIds,
+    Labelling,
+    best_labels,
+    best_sequences,
+    emissions_of,
+    probabilities_of,
+)
+from .labels import aligned_labels, gold_labels, normal_form, value_of
+from .lexicon import allowed_labels, check_lexicon, register_extension
 from .scorer import score_labels
 
 SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
@@ -34,6 +43,7 @@ SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
         "overwrite": False,
         "label_smoothing": 0.0,
         "neg_prefix": "!",
+        "store_probabilities": False,
         "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
     },
     assigns=["token.tag"],
@@ -47,6 +57,7 @@ def make_lstm_tagger(
     overwrite: bool,
     label_smoothing: float,
     neg_prefix: str,
+    store_probabilities: bool,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> "LSTMTagger":
     """Create the component; its settings are those of `LSTMTagger`."""
@@ -58,6 +69,7 @@ def make_lstm_tagger(
         overwrite=overwrite,
         label_smoothing=label_smoothing,
         neg_prefix=neg_prefix,
+        store_probabilities=store_probabilities,
         scorer=scorer,
     )
     # spaCy reads a factory's meta right after calling it; so each component gets its own.
@@ -88,6 +100,7 @@ class LSTMTagger(Tagger):
         overwrite: bool = False,
         label_smoothing: float = 0.0,
         neg_prefix: str = "!",
+        store_probabilities: bool = False,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
         """Create the component.
@@ -99,6 +112,8 @@ class LSTMTagger(Tagger):
         overwrite (bool): Whether to replace annotation that a Doc has already.
         label_smoothing (float): Probability that training gives to the other labels together.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
+        store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
+            labels; see `confidence.py`. It may be changed at any time.
         scorer (Callable | None): The scoring method.
         RAISES: ValueError if the attribute is none of the three.
         """
@@ -117,6 +132,10 @@ class LSTMTagger(Tagger):
             label_smoothing=label_smoothing,
         )
         self.cfg["attribute"] = attribute
+        self.cfg["lexicon"] = {}
+        self.store_probabilities = store_probabilities
+        register_extensions(attribute)
+        register_extension(attribute)
 
     @property
     def attribute(self) -> str:
@@ -129,14 +148,18 @@ class LSTMTagger(Tagger):
         *,
         nlp: Language | None = None,
         labels: Sequence[str] | None = None,
+        lexicon: dict[str, list[str]] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
         labels (Sequence[str] | None): The labels; None to read them from the examples.
-        RAISES: ValueError if the examples can't be read, if there are none, or no labels, or if
-            a label can't be one of the attribute's.
+        lexicon (dict[str, list[str]] | None): The labels that each word form may have, just as it
+            is spelled; the forms that it lacks may have any.
+        RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
+            label can't be one of the attribute's, or if the lexicon gives a form no label, or one
+            that the component lacks.
         """
         if not callable(get_examples):
             validate_get_examples(get_examples, "LSTMTagger.initialize")
@@ -153,9 +176,12 @@ class LSTMTagger(Tagger):
                 "corpus: its path, and that its Docs are not empty."
             )
         validate_get_examples(lambda: examples, "LSTMTagger.initialize")
-        for label in sorted(self._gold_labels(examples)) if labels is None else labels:
+        gold = self._affirmed(gold_labels(examples, self.attribute)) - {""}
+        for label in sorted(gold) if labels is None else labels:
             self.add_label(label)
         self._require_labels()
+        with self._named_in_errors():
+            self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         docs = [example.x for example in examples]
         for node in self.model.walk():
             if "training_docs" in node.attrs:
@@ -173,19 +199,48 @@ class LSTMTagger(Tagger):
         RAISES: ValueError if it is no string, no label for the attribute, or if the model was
             initialized with other labels already.
         """
-        if self.attribute == "pos" and isinstance(label, str) and label not in POS_IDS:
-            raise ValueError(
-                f'{self.name}: {label!r} is no universal part of speech, so attribute = "pos" '
-                'can\'t have it. Use attribute = "tag" for other tag sets.'
-            )
-        if self.attribute == "morph" and isinstance(label, str):
-            if label not in ("", "_") and not all("=" in part for part in label.split("|")):
-                raise ValueError(
-                    f'{self.name}: {label!r} are no morphological features like "Number=Sing". '
-                    'Use attribute = "tag" for other labels.'
-                )
-            label = self.vocab.strings[self.vocab.morphology.add(label)]
+        if isinstance(label, str):
+            with self._named_in_errors():
+                label = self._normal_form(label)
         return super().add_label(label)
+
+    def predict(self, docs: Iterable[Doc]) -> LabelIds:
+        """Choose a label for each token: of the best sequence of labels, if the model has a CRF.
+
+        docs (Iterable[Doc]): The Docs.
+        RETURNS (LabelIds): (tokens,) the index of each token's label, for each Doc; with
+            `store_probabilities`, the probabilities as well.
+        RAISES: ValueError if what a token is allowed is no list of the component's labels.
+        """
+        emissions = self._emissions(docs)
+        label_ids = best_labels(self.model, emissions)
+        if not self.store_probabilities:
+            return LabelIds(label_ids)
+        return LabelIds(label_ids, self._probabilities(emissions))
+
+    def predict_probabilities(self, docs: Iterable[Doc]) -> list[Floats2d]:
+        """Find the probability of each label, without annotating the Docs.
+
+        docs (Iterable[Doc]): The Docs.
+        RETURNS (list[Floats2d]): (tokens, labels) for each Doc, in the order of `labels`; each
+            row's sum is 1. With a CRF they are the marginal probabilities.
+        RAISES: as `predict`.
+        """
+        return self._probabilities(self._emissions(docs))
+
+    def k_best(self, doc: Doc, k: int) -> list[Labelling]:
+        """Find the k most probable sequences of labels, without annotating the Doc.
+
+        doc (Doc): The Doc, which is one sequence; for sentences, pass `sent.as_doc()`.
+        k (int): How many sequences.
+        RETURNS (list[Labelling]): The sequences, the best first.
+        RAISES: ValueError if k is less than 1, or more than there are sequences; and as `predict`.
+        """
+        (emissions,) = self._emissions([doc])
+        with self._named_in_errors():
+            return best_sequences(
+                self.model, emissions, self.cfg["label_smoothing"], self.labels, k
+            )
 
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
@@ -200,7 +255,8 @@ class LSTMTagger(Tagger):
         """
         validate_examples(examples, "LSTMTagger.get_loss")
         truths: list[Any] = [
-            [label or None for label in self._aligned_labels(example)] for example in examples
+            [label or None for label in aligned_labels(example, self.attribute)]
+            for example in examples
         ]
         self._check_known({label for labels in truths for label in labels if label})
         loss_function = SequenceCategoricalCrossentropy(
@@ -213,13 +269,18 @@ class LSTMTagger(Tagger):
         return float(loss), d_scores
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
-        """Write labels to the Docs.
+        """Write labels to the Docs, and probabilities if `predict` found some.
 
         docs (Iterable[Doc]): The Docs.
-        batch_tag_ids (list[Ints1d]): (tokens,) the index of each token's label, for each Doc.
+        batch_tag_ids (list[Ints1d]): What `predict` returned.
         """
-        values = numpy.asarray([self._value(label) for label in self.labels], dtype="uint64")
-        docs = [docs] if isinstance(docs, Doc) else docs
+        values = numpy.asarray(
+            [value_of(label, self.attribute, self.vocab) for label in self.labels], dtype="uint64"
+        )
+        docs = [docs] if isinstance(docs, Doc) else list(docs)
+        if isinstance(batch_tag_ids, LabelIds) and batch_tag_ids.probabilities:
+            for doc, probabilities in zip(docs, batch_tag_ids.probabilities, strict=True):
+                store(doc, self.attribute, self.labels, probabilities)
         for doc, tag_ids in zip(docs, batch_tag_ids, strict=True):
             if not len(doc):
                 continue
@@ -260,36 +321,44 @@ class LSTMTagger(Tagger):
                 "save it again; if not, use the config that it was saved with."
             ) from error
 
-    def _value(self, label: str) -> int:
-        """Return the number that stands for a label in a Doc."""
-        if self.attribute == "pos":
-            return POS_IDS[label]
-        if self.attribute == "morph":
-            return self.vocab.morphology.add(label)
-        return self.vocab.strings.add(label)
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
-    def _gold_labels(self, examples: Iterable[Example]) -> set[str]:
-        """Collect the labels of the reference Docs; a label that is only denied is one, too."""
-        gold: set[str] = set()
-        for example in examples:
-            values = set(example.y.to_array(self.attribute).tolist())
-            gold.update(example.y.vocab.strings[value] for value in values)
-        return self._named(gold) - {""}
+    def _normal_form(self, label: str) -> str:
+        return normal_form(label, self.attribute, self.vocab)
 
-    def _aligned_labels(self, example: Example) -> list[str | None]:
-        """Return the gold label of each token of the predicted Doc, or nothing."""
-        if numpy.array_equal(example.x.to_array(ORTH), example.y.to_array(ORTH)):
-            strings = example.y.vocab.strings  # by far the faster way, where tokens are the same
-            return [strings[value] for value in example.y.to_array(self.attribute).tolist()]
-        return example.get_aligned(self.attribute.upper(), as_string=True)
+    def _emissions(self, docs: Iterable[Doc]) -> list[Floats2d]:
+        """Score each label of each token by itself; -inf for what the lexicon excludes."""
+        docs = list(docs)
+        with self._named_in_errors():
+            allowed = allowed_labels(
+                docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
+            )
+        emissions = emissions_of(self.model, docs)
+        if allowed is None:
+            return emissions
+        ops = self.model.ops
+        lengths = [len(doc) for doc in docs]
+        excluded = ops.unflatten(ops.asarray(~allowed), ops.asarray1i(lengths))
+        return [
+            ops.xp.where(mask, -ops.xp.inf, scores).astype("float32")
+            for mask, scores in zip(excluded, emissions, strict=True)
+        ]
 
-    def _named(self, gold: set[str]) -> set[str]:
+    def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
+        return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])
+
+    def _affirmed(self, gold: set[str]) -> set[str]:
         """Return the labels that gold labels affirm or deny."""
         prefix = self.cfg["neg_prefix"] or ""
         return {label.removeprefix(prefix) for label in gold}
 
     def _check_known(self, gold: set[str]) -> None:
-        unknown = self._named(gold).difference(self.labels)
+        unknown = self._affirmed(gold).difference(self.labels)
         if unknown:
             raise ValueError(
                 f"{self.name}: the training data have labels that the component lacks: "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import entry_points
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy
 import pytest
 import spacy
 import srsly
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
@@ -895,3 +896,118 @@ def test_eight_threads_predict_what_one_does(
     finally:
         sys.setswitchinterval(interval)
     assert all(map(numpy.array_equal, serial, threaded))
+
+
+def test_probabilities_are_stored_if_the_config_says_so(trained: Language, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    changes = {"components": {"lstm_tagger": {"store_probabilities": True}}}
+    nlp = spacy.load(tmp_path, config=changes)
+    doc = nlp("The dog ate the apple")
+    assert doc[1]._.tag_k_best(1)[0] == ("NN", doc[1]._.tag_confidence)
+    assert not spacy.load(tmp_path)("The dog").user_data
+
+
+def test_label_smoothing_is_taken_back(nlp: Language, train: Callable) -> None:
+    train(nlp, label_smoothing=0.3)
+    tagger = nlp.get_pipe("lstm_tagger")
+    (probabilities,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (probabilities.max(axis=1) > 0.9).all()
+    assert (probabilities > 0).all()
+    tagger.cfg["label_smoothing"] = 0.0
+    (raw,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (raw.max(axis=1) < 0.8).all()
+    assert_array_equal(probabilities.argsort(axis=1), raw.argsort(axis=1))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_probabilities_of_a_model_of_spacy(
+    nlp: Language, examples: list[Example], normalize: bool
+) -> None:
+    encoder = {
+        "@architectures": "spacy.HashEmbedCNN.v2",
+        **{"width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2},
+        **{"subword_features": False, "pretrained_vectors": None},
+    }
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": encoder, "normalize": normalize}
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": model})
+    learn(nlp, examples)
+    docs = [nlp.make_doc(text) for text in ("The dog", "Everybody read that book")]
+    expected, _ = tagger.model(docs, is_train=True)
+    for own, probabilities in zip(tagger.predict_probabilities(docs), expected, strict=True):
+        assert_allclose(own, probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_lexicon_is_kept_to_and_saved(nlp: Language, examples: list[Example], tiny: dict) -> None:
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    lexicon = {"dog": ["V"], "apple": ["DET", "V"]}
+    tagger.initialize(lambda: examples, nlp=nlp, lexicon=lexicon)
+    copy = spacy.util.load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())
+    for pipeline in (nlp, copy):
+        tags = predicted(pipeline, words=["dog", "The", "apple", "dog"])
+        assert (tags[0], tags[3]) == ("V", "V")
+        assert tags[2] != "NN"
+    tagger.initialize(lambda: examples, nlp=nlp)
+    assert tagger.cfg["lexicon"] == {}
+
+
+def test_lexicon_comes_from_the_config(
+    nlp: Language, examples: list[Example], tiny: dict, tmp_path: Path
+) -> None:
+    srsly.write_json(tmp_path / "lexicon.json", {"dog": ["V"]})
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    reader = {"@readers": "srsly.read_json.v1", "path": str(tmp_path / "lexicon.json")}
+    nlp.config["initialize"]["components"] = {"lstm_tagger": {"lexicon": reader}}
+    nlp.initialize(lambda: examples)
+    assert predicted(nlp, words=["dog"]) == ["V"]
+
+
+@pytest.mark.parametrize("labels", [[], ["XX"]])
+def test_bad_lexicon_is_refused(
+    tagger: LSTMTagger, examples: list[Example], labels: list[str]
+) -> None:
+    with pytest.raises(ValueError, match="lstm_tagger: the lexicon's entry 'dog'"):
+        tagger.initialize(lambda: examples, lexicon={"dog": labels})
+
+
+def test_bad_labels_of_a_token_are_refused(trained: Language) -> None:
+    doc = trained.make_doc("The dog")
+    doc[1]._.tag_allowed = ["XX"]
+    with pytest.raises(ValueError, match=r"lstm_tagger: token 1 .'dog'.*no label 'XX'"):
+        trained(doc)
+
+
+def test_lexicon_has_morphological_features_in_any_order(nlp: Language, tiny: dict) -> None:
+    doc = annotated(nlp, "morph", ["A=b|C=d", "A=b", "A=b|C=d", "A=b", "A=b"])
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": tiny, "attribute": "morph"})
+    examples = [Example(Doc(nlp.vocab, words=WORDS), doc)]
+    tagger.initialize(lambda: examples, nlp=nlp, lexicon={"dog": ["C=d|A=b"]})
+    assert [str(token.morph) for token in nlp("dog dog")] == ["A=b|C=d"] * 2
+
+
+def test_crf_learns_with_missing_and_denied_labels(nlp: Language, tiny: dict) -> None:
+    examples = [
+        example(nlp, ["a", "b", "c"], ["A", "", "C"]),
+        example(nlp, ["b", "c"], ["B", "C"]),
+        example(nlp, ["b"], ["!A"]),
+    ]
+    nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": True}})
+    learn(nlp, examples)
+    assert predicted(nlp, words=["a", "b", "c"]) == ["A", "B", "C"]
+
+
+def test_crf_knows_what_follows_what(nlp: Language, tiny: dict) -> None:
+    """Where words say nothing, the transitions must: labels take turns."""
+    model = {**tiny, "crf": True, "affixes": False, "character_lstm_width": 0}
+    nlp.add_pipe("lstm_tagger", config={"model": model})
+    learn(nlp, [example(nlp, ["x"] * 6, list("ABABAB")), example(nlp, ["x"] * 5, list("BABAB"))])
+    transitions = nlp.get_pipe("lstm_tagger").model.get_param("transitions")
+    assert transitions[0, 1] > transitions[0, 0]
+    assert transitions[1, 0] > transitions[1, 1]
+    tags = predicted(nlp, words=["x"] * 9)
+    assert all(a != b for a, b in pairwise(tags))
+
+
+def test_crf_serves_the_tagger_of_spacy(nlp: Language, examples: list[Example], tiny: dict) -> None:
+    nlp.add_pipe("tagger", config={"model": {**tiny, "crf": True}})
+    learn(nlp, examples)
+    assert [t.tag_ for t in nlp("The dog ate the apple")] == ["DET", "NN", "V", "DET", "NN"]

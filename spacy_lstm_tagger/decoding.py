@@ -1,0 +1,126 @@
+"""A tagger's model and its scores in; best labels, probabilities and best sequences out.
+
+Emissions are what a model says of each label of a token by itself; a CRF joins them to sequences.
+Of any other model, each token is decided by itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import NamedTuple
+
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model, to_numpy, xp2torch
+from thinc.types import Floats2d, Ints1d
+
+from . import crf
+from .chain import decode, is_crf
+from .confidence import check_k
+from .threads import one_thread
+
+DocModel = Model[list[Doc], list[Floats2d]]
+LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
+
+
+class LabelIds(list[Ints1d]):
+    """The index of each token's label, for each Doc.
+
+    probabilities: (tokens, labels) for each Doc; none if they are not asked for.
+    """
+
+    def __init__(self, label_ids: Iterable[Ints1d], probabilities: Sequence[Floats2d] = ()) -> None:
+        super().__init__(label_ids)
+        self.probabilities = probabilities
+
+
+class Labelling(NamedTuple):
+    """A label for each token of a Doc.
+
+    labels: The labels.
+    log_probability: The logarithm of the probability that all of them are right at once.
+    """
+
+    labels: list[str]
+    log_probability: float
+
+
+def emissions_of(model: DocModel, docs: list[Doc]) -> list[Floats2d]:
+    """Score the labels of each token by itself.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    docs (list[Doc]): The Docs.
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc; their softmax are probabilities.
+    """
+    if not any(map(len, docs)):
+        return [model.ops.alloc2f(0, model.get_dim("nO")) for _ in docs]
+    if is_crf(model):
+        model = model.layers[0]
+    scores = model.predict(docs)
+    if any(node.attrs.get("softmax_normalize") for node in model.walk()):
+        xp = model.ops.xp
+        return [xp.log(xp.maximum(s, xp.finfo("float32").tiny)) for s in scores]
+    return scores
+
+
+def best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
+    """Find the label of each token: with a CRF, that of the best sequence.
+
+    RETURNS (list[Ints1d]): (tokens,) the indices of the labels for each Doc.
+    """
+    if is_crf(model):
+        emissions = decode(model, emissions, best=True)
+    return [to_numpy(scores.argmax(axis=1)) for scores in emissions]
+
+
+def probabilities_of(
+    model: DocModel, emissions: list[Floats2d], label_smoothing: float
+) -> list[Floats2d]:
+    """Find the probability of each label of each token: with a CRF, the marginal.
+
+    A model that was trained with label smoothing (Szegedy et al. 2016) gives every label that it
+    excludes label_smoothing / (labels - 1), and would be less sure than it may be; this is taken
+    back. Measured on UD English EWT, it halves the calibration error, and does so better than any
+    temperature.
+
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc; each row's sum is 1.
+    """
+    if is_crf(model):
+        emissions = decode(model, emissions, best=False)
+    n_labels = model.get_dim("nO")
+    smoothed = label_smoothing / (n_labels - 1) if n_labels > 1 else 0.0
+    probabilities = []
+    for scores in emissions:
+        raw = model.ops.softmax(scores)
+        # What was less likely than that becomes very unlikely, in the same order.
+        own = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
+        probabilities.append(to_numpy(own / own.sum(axis=1, keepdims=True)))
+    return probabilities
+
+
+def best_sequences(
+    model: DocModel, emissions: Floats2d, label_smoothing: float, labels: Sequence[str], k: int
+) -> list[Labelling]:
+    """Find the k most probable sequences of labels for a Doc, which is one sequence. Label
+    smoothing can be taken back only where there is no CRF.
+
+    RETURNS (list[Labelling]): The sequences, the best first.
+    RAISES: ValueError if k is less than 1, or more than there are sequences.
+    """
+    check_k(k, prod((emissions > -float("inf")).sum(axis=1).tolist()), "sequences of labels")
+    if not len(emissions):
+        return [Labelling([], 0.0)]
+    with one_thread(), torch.inference_mode():
+        if is_crf(model):
+            scores = xp2torch(emissions).double()
+            transitions = xp2torch(model.get_param("transitions")).double()
+        else:
+            (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
+            scores = torch.from_numpy(probabilities).double().log()
+            transitions = scores.new_zeros(len(labels), len(labels))
+        sequences, log_probabilities = crf.k_best(scores, transitions, k)
+    return [
+        Labelling([labels[i] for i in sequence], log_probability)
+        for sequence, log_probability in zip(
+            sequences.tolist(), log_probabilities.tolist(), strict=True
+        )
+    ]

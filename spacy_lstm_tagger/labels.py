@@ -1,0 +1,59 @@
+"""Annotated Docs in, labels out; and what each label is in a Doc."""
+
+from collections.abc import Iterable
+
+import numpy
+from spacy.attrs import ORTH
+from spacy.parts_of_speech import IDS as POS_IDS
+from spacy.training import Example
+from spacy.vocab import Vocab
+
+
+def normal_form(label: str, attribute: str, vocab: Vocab) -> str:
+    """Return a label as the Docs have it: of morphological features, those in their order.
+
+    label (str): The label.
+    attribute (str): "tag", "pos" or "morph".
+    vocab (Vocab): Whose morphology knows the order.
+    RETURNS (str): The label; itself, but for morphological features.
+    RAISES: ValueError if it can't be a label of the attribute.
+    """
+    if attribute == "pos" and label not in POS_IDS:
+        raise ValueError(
+            f'{label!r} is no universal part of speech, so attribute = "pos" can\'t have it. '
+            'Use attribute = "tag" for other tag sets.'
+        )
+    if attribute != "morph":
+        return label
+    if label not in ("", "_") and not all("=" in part for part in label.split("|")):
+        raise ValueError(
+            f'{label!r} are no morphological features like "Number=Sing". '
+            'Use attribute = "tag" for other labels.'
+        )
+    return vocab.strings[vocab.morphology.add(label)]
+
+
+def value_of(label: str, attribute: str, vocab: Vocab) -> int:
+    """Return the number that stands for a label in a Doc's array of the attribute."""
+    if attribute == "pos":
+        return POS_IDS[label]
+    if attribute == "morph":
+        return vocab.morphology.add(label)
+    return vocab.strings.add(label)
+
+
+def gold_labels(examples: Iterable[Example], attribute: str) -> set[str]:
+    """Collect the labels of the reference Docs; "" if there are tokens without one."""
+    gold: set[str] = set()
+    for example in examples:
+        values = set(example.y.to_array(attribute).tolist())
+        gold.update(example.y.vocab.strings[value] for value in values)
+    return gold
+
+
+def aligned_labels(example: Example, attribute: str) -> list[str | None]:
+    """Return the gold label of each token of the predicted Doc, "" or None if it has none."""
+    if numpy.array_equal(example.x.to_array(ORTH), example.y.to_array(ORTH)):
+        strings = example.y.vocab.strings  # by far the faster way, where tokens are the same
+        return [strings[value] for value in example.y.to_array(attribute).tolist()]
+    return example.get_aligned(attribute.upper(), as_string=True)

@@ -1,0 +1,101 @@
+"""Docs in, the labels that each of their tokens may have out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+from spacy.tokens import Doc, Token
+
+from .features import find_types
+
+Lexicon = dict[str, list[str]]  # the labels that a word form may have
+Bools2d = NDArray[numpy.bool_]
+
+
+def register_extension(attribute: str) -> None:
+    """Register `token._.tag_allowed` (or pos, morph): labels given to this token alone."""
+    if not Token.has_extension(f"{attribute}_allowed"):
+        Token.set_extension(f"{attribute}_allowed", default=None)
+
+
+def check_lexicon(
+    lexicon: Mapping[str, Iterable[str]],
+    labels: Sequence[str],
+    normal_form: Callable[[str], str],
+) -> Lexicon:
+    """Return a lexicon whose labels are those of a tagger.
+
+    lexicon (Mapping[str, Iterable[str]]): The labels that each word form may have.
+    labels (Sequence[str]): The tagger's labels.
+    normal_form (Callable): Takes a label, and returns it as the tagger has it.
+    RETURNS (dict[str, list[str]]): The lexicon.
+    RAISES: ValueError if a word has no label, or one that the tagger lacks.
+    """
+    if not isinstance(lexicon, Mapping):
+        raise ValueError(f"a lexicon maps words to lists of labels; this is {lexicon!r:.80}")
+    return {
+        form: _check(f"the lexicon's entry {form!r}", allowed, labels, normal_form)
+        for form, allowed in lexicon.items()
+    }
+
+
+def allowed_labels(
+    docs: Sequence[Doc],
+    lexicon: Lexicon,
+    attribute: str,
+    labels: Sequence[str],
+    normal_form: Callable[[str], str],
+) -> Bools2d | None:
+    """Find the labels that each token may have: those given to it, or else to its form.
+
+    docs (Sequence[Doc]): The Docs; their tokens may have `token._.tag_allowed`.
+    lexicon (dict[str, list[str]]): What `check_lexicon` returned.
+    attribute (str): "tag", "pos" or "morph".
+    labels (Sequence[str]): The tagger's labels.
+    normal_form (Callable): Takes a label, and returns it as the tagger has it.
+    RETURNS (NDArray[bool] | None): (tokens, labels) for the tokens of all Docs; None if each may
+        have any label.
+    RAISES: ValueError if a token was given no label, or one that the tagger lacks.
+    """
+    given = [token for doc in docs for token in _tokens_with(doc, f"{attribute}_allowed")]
+    if not any(map(len, docs)) or not (lexicon or given):
+        return None
+    ids = {label: i for i, label in enumerate(labels)}
+    orths, _, types = find_types(docs)
+    of_type = numpy.ones((len(orths), len(labels)), dtype=bool)
+    for row, orth in zip(of_type, orths.tolist(), strict=True):
+        if entry := lexicon.get(docs[0].vocab.strings[orth]):
+            row[:] = False
+            row[[ids[label] for label in entry]] = True
+    allowed = of_type[types]
+    starts = dict(zip(map(id, docs), numpy.cumsum([0, *map(len, docs)]).tolist(), strict=False))
+    for token in given:
+        where = f"token {token.i} ({token.text!r}), _.{attribute}_allowed"
+        entry = _check(where, token._.get(f"{attribute}_allowed"), labels, normal_form)
+        row = allowed[starts[id(token.doc)] + token.i]
+        row[:] = False
+        row[[ids[label] for label in entry]] = True
+    return allowed
+
+
+def _tokens_with(doc: Doc, extension: str) -> list[Token]:
+    """Return the tokens that have a value of their own for an extension."""
+    if not any(isinstance(key, tuple) and key[:2] == ("._.", extension) for key in doc.user_data):
+        return []
+    return [token for token in doc if token._.get(extension) is not None]
+
+
+def _check(
+    where: str, allowed: Any, labels: Sequence[str], normal_form: Callable[[str], str]
+) -> list[str]:
+    is_list = isinstance(allowed, Iterable) and not isinstance(allowed, str)
+    if not is_list or not all(isinstance(label, str) for label in allowed):
+        raise ValueError(f"{where}: a list of labels is needed, not {allowed!r}")
+    entry = [normal_form(label) for label in allowed]
+    if not entry:
+        raise ValueError(f"{where}: no label is allowed; give one at least, or leave it out")
+    unknown = sorted(set(entry).difference(labels))
+    if unknown:
+        raise ValueError(f"{where}: the tagger has no label {', '.join(map(repr, unknown))}")
+    return entry

@@ -1,0 +1,159 @@
+"""Tests of `decoding.py`, by way of the component: against enumeration of all sequences."""
+
+from collections.abc import Callable
+from itertools import pairwise, product
+from typing import Any
+
+import numpy
+import pytest
+import spacy
+from numpy.testing import assert_allclose
+from spacy.language import Language
+from spacy.tokens import Doc
+from thinc.api import fix_random_seed
+
+from spacy_lstm_tagger.tagger import LSTMTagger
+
+SEQUENCES = ["book read that Everybody apple", "ate dog", "The", "read The book dog"]
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["softmax", "crf"])
+def decoder(
+    request: pytest.FixtureRequest, make_examples: Callable, tiny: dict[str, Any]
+) -> Language:
+    """A pipeline that has learnt a little, with and without a CRF."""
+    nlp = spacy.blank("xx")
+    fix_random_seed(0)
+    nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": request.param}})
+    examples = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(4):
+        nlp.update(examples, sgd=optimizer)
+    if request.param:
+        transitions = numpy.random.default_rng(0).normal(size=(3, 3)).astype("float32")
+        nlp.get_pipe("lstm_tagger").model.set_param("transitions", transitions)
+    return nlp
+
+
+def enumerate_labels(tagger: LSTMTagger, doc: Doc) -> dict[tuple[str, ...], float]:
+    """Return the probability of each sequence of labels, as the model has it."""
+    model = tagger.model
+    has_crf = model.name == "crf"
+    (scores,) = (model.layers[0] if has_crf else model).predict([doc])
+    transitions = model.get_param("transitions") if has_crf else numpy.zeros((3, 3))
+    sequences = list(product(range(3), repeat=len(doc)))
+    totals = numpy.asarray(
+        [
+            sum(scores[range(len(doc)), list(ids)])
+            + sum(transitions[a, b] for a, b in pairwise(ids))
+            for ids in sequences
+        ]
+    )
+    weights = numpy.exp(totals - totals.max())
+    return {
+        tuple(tagger.labels[i] for i in ids): weight
+        for ids, weight in zip(sequences, weights / weights.sum(), strict=True)
+    }
+
+
+@pytest.mark.parametrize("text", SEQUENCES)
+def test_the_labels_of_the_best_sequence_are_written(decoder: Language, text: str) -> None:
+    doc = decoder.make_doc(text)
+    probabilities = enumerate_labels(decoder.get_pipe("lstm_tagger"), doc)
+    assert tuple(token.tag_ for token in decoder(doc)) == max(
+        probabilities, key=lambda labels: probabilities[labels]
+    )
+
+
+@pytest.mark.parametrize("text", SEQUENCES)
+def test_probabilities_are_sums_over_sequences(decoder: Language, text: str) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    doc = decoder.make_doc(text)
+    (own,) = tagger.predict_probabilities([doc])
+    expected = numpy.zeros((len(doc), 3))
+    for labels, probability in enumerate_labels(tagger, doc).items():
+        for i, label in enumerate(labels):
+            expected[i, tagger.labels.index(label)] += probability
+    assert_allclose(own, expected, rtol=1e-4, atol=1e-6)
+    assert_allclose(own.sum(axis=1), 1, rtol=1e-6)
+    assert not doc.has_annotation("TAG") and not doc.user_data
+
+
+@pytest.mark.parametrize("text", SEQUENCES)
+def test_k_best_sequences_are_the_first_of_all(decoder: Language, text: str) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    doc = decoder.make_doc(text)
+    probabilities = enumerate_labels(tagger, doc)
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    for k in {1, 2, min(7, len(ranked)), len(ranked)}:
+        best = tagger.k_best(doc, k)
+        assert [tuple(b.labels) for b in best] == [labels for labels, _ in ranked[:k]]
+        assert_allclose(
+            [numpy.exp(b.log_probability) for b in best], [p for _, p in ranked[:k]], 1e-4
+        )
+    assert not doc.has_annotation("TAG")
+
+
+@pytest.mark.parametrize("k", [-1, 0, 10])
+def test_there_are_no_k_sequences(decoder: Language, k: int) -> None:
+    message = f"lstm_tagger: k = {k} must be from 1 to 9, the number of sequences"
+    with pytest.raises(ValueError, match=message):
+        decoder.get_pipe("lstm_tagger").k_best(decoder.make_doc("ate dog"), k)
+
+
+def test_an_empty_doc_is_one_sequence(decoder: Language) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    assert tagger.k_best(decoder.make_doc(""), 1) == [([], 0.0)]
+    assert tagger.predict_probabilities([decoder.make_doc("")])[0].shape == (0, 3)
+    assert tagger.predict_probabilities([]) == []
+
+
+def test_excluded_labels_are_never_written(decoder: Language) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    for label, text in product(tagger.labels, SEQUENCES):
+        doc = decoder.make_doc(text)
+        doc[0]._.tag_allowed = [label]
+        doc[-1]._.tag_allowed = [label]
+        expected = enumerate_labels(tagger, doc)
+        expected = {s: p for s, p in expected.items() if s[0] == s[-1] == label}
+        (probabilities,) = tagger.predict_probabilities([doc])
+        assert_allclose(probabilities[0], [float(own == label) for own in tagger.labels])
+        best = tagger.k_best(doc, len(expected))
+        assert {tuple(b.labels) for b in best} == set(expected)
+        assert_allclose(sum(numpy.exp(b.log_probability) for b in best), 1, rtol=1e-5)
+        with pytest.raises(ValueError, match="the number of sequences"):
+            tagger.k_best(doc, len(expected) + 1)
+        annotated = tuple(token.tag_ for token in decoder(doc))
+        assert annotated == max(expected, key=lambda labels: expected[labels])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("n_process", [1, 2])
+def test_docs_carry_what_the_method_returns(
+    decoder: Language, batch_size: int, n_process: int
+) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    texts = [*SEQUENCES, ""]
+    expected = tagger.predict_probabilities([decoder.make_doc(text) for text in texts])
+    tagger.store_probabilities = True
+    try:
+        docs = list(decoder.pipe(texts, batch_size=batch_size, n_process=n_process))
+    finally:
+        tagger.store_probabilities = False
+    for doc, probabilities in zip(docs, expected, strict=True):
+        assert tuple(doc._.tag_labels) == tagger.labels
+        assert_allclose(doc._.tag_probabilities, probabilities, rtol=1e-5, atol=1e-6)
+        for token, row in zip(doc, probabilities, strict=True):
+            assert token._.tag_confidence == pytest.approx(
+                row[tagger.labels.index(token.tag_)], rel=1e-4
+            )
+    assert [[t.tag_ for t in d] for d in docs] == [[t.tag_ for t in d] for d in decoder.pipe(texts)]
+
+
+def test_docs_carry_nothing_unless_asked(decoder: Language) -> None:
+    assert not decoder("The dog").user_data
+
+
+def test_crf_tags_a_long_doc_in_bounded_time(decoder: Language) -> None:
+    doc = Doc(decoder.vocab, words=["dog", "ate", "that"] * 3000)
+    assert len({token.tag_ for token in decoder(doc)} - set(["DET", "NN", "V"])) == 0
