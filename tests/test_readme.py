@@ -28,7 +28,12 @@ def test_python_blocks_run(
     printed = capsys.readouterr().out.splitlines()
     words = [word for word, _ in eval(SHOWN[0])]
     assert [word for word, _ in eval(printed[0])] == words
-    assert [len(eval(line)) for line in printed[1:]] == [5, 5]
+    assert [len(eval(line)) for line in printed[1:3]] == [5, 5]
+    confidence, best = eval(printed[3]), eval(printed[4])
+    assert 0 < confidence <= best[0][1] < 1
+    assert len(best) == 3
+    assert len(printed[6:9]) == 3 and all("VB" in line for line in printed[6:9])
+    assert printed[9] in ("VBD", "VBN")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("spacy_lstm_tagger/*.py")), ids=lambda p: p.name)
