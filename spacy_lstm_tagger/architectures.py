@@ -167,10 +167,9 @@ def encode(
             orths.tolist(), lambda i: describe(orths[i], tokens[i]), remember=not has_vectors
         )
         Y = model.ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
-        end = 0
-        for part in split(windows, MAX_POSITIONS):
-            begin, end = end, end + len(part.kept)
-            Y[begin:end] = shim.predict(vectors, part, bf16=precision == "bf16")
+        for tokens, part in split(windows, MAX_POSITIONS):
+            scores = shim.predict(vectors, part, bf16=precision == "bf16")
+            Y[tokens] = scores  # type: ignore[call-overload]
         return model.ops.unflatten(Y, lengths), lambda dY: []
     ids = describe(orths, tokens, unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)

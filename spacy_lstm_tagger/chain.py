@@ -87,12 +87,10 @@ def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Fl
     transitions = xp2torch(model.get_param("transitions"))
     decoded = torch.empty_like(scores)
     score = max_marginals if best else log_marginals
-    end = 0
     with one_thread(), torch.inference_mode():
-        for part in split(Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_POSITIONS):
-            tokens, windows, kept = (torch.from_numpy(ids).to(scores.device) for ids in part)
-            begin, end = end, end + len(kept)
-            decoded[begin:end] = score(scores[tokens], windows, transitions)[kept]
+        for tokens, part in split(Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_POSITIONS):
+            seen, windows, kept = (torch.from_numpy(ids).to(scores.device) for ids in part)
+            decoded[torch.from_numpy(tokens)] = score(scores[seen], windows, transitions)[kept]
     return _unflatten(model, decoded, lengths)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any, NamedTuple, TypedDict
 
 import numpy
@@ -18,7 +18,7 @@ Array = Any  # of numpy where Docs are read, of torch in the network
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
-MAX_POSITIONS = 2**12  # that prediction computes at a time: more would leave the caches
+MAX_POSITIONS = 2**13  # that prediction computes at a time: more would leave the caches
 MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
 
 
@@ -171,22 +171,31 @@ def windows_of(docs: Sequence[Doc], types: Ints1d, window_length: int, context: 
     return Windows(types[positions], window_lengths, kept)
 
 
-def split(windows: Windows, max_positions: int) -> Iterator[Windows]:
-    """Split a batch between windows, so that the parts can be computed one after another.
+def split(windows: Windows, max_positions: int) -> Iterator[tuple[Ints1d, Windows]]:
+    """Split a batch between windows, so that the parts can be computed one after another. Windows
+    of similar length come together, as they are computed side by side.
 
     windows (Windows): The batch.
     max_positions (int): How many positions a part has; it may be a window more.
-    YIELDS (Windows): The parts, at least one. Their tokens together are those of the batch.
+    YIELDS (tuple[Ints1d, Windows]): (tokens,) the tokens of a part; and the part.
     """
+    order = numpy.argsort(-windows.lengths, kind="stable")
     ends = windows.lengths.cumsum()
-    cuts = numpy.flatnonzero(numpy.diff(ends // max_positions)) + 1
-    for first, last in pairwise([0, *cuts, len(ends)]):
-        begin, end = (ends[first] - windows.lengths[first], ends[last - 1]) if last else (0, 0)
-        tokens = slice(*numpy.searchsorted(windows.kept, [begin, end]))
-        yield Windows(
-            types=windows.types[begin:end],
-            lengths=windows.lengths[first:last],
-            kept=windows.kept[tokens] - begin,
+    begins = ends - windows.lengths
+    first_tokens, last_tokens = numpy.searchsorted(windows.kept, [begins, ends])
+    n_tokens = last_tokens - first_tokens
+    sizes = windows.lengths[order].cumsum()
+    for part in numpy.split(order, numpy.flatnonzero(numpy.diff(sizes // max_positions)) + 1):
+        lengths = windows.lengths[part]
+        tokens = _ranges(first_tokens[part], n_tokens[part])
+        moved = begins[part] - (lengths.cumsum() - lengths)
+        yield (
+            tokens,
+            Windows(
+                types=windows.types[_ranges(begins[part], lengths)],
+                lengths=lengths,
+                kept=windows.kept[tokens] - numpy.repeat(moved, n_tokens[part]),
+            ),
         )
 
 
@@ -232,6 +241,11 @@ def _attribute(docs: Sequence[Doc], attribute: int) -> Ints1d:
 def _count_up(lengths: Ints1d) -> Ints1d:
     """Count from 0 up to each length in turn: [2, 3] gives [0, 1, 0, 1, 2]."""
     return numpy.arange(lengths.sum()) - numpy.repeat(lengths.cumsum() - lengths, lengths)
+
+
+def _ranges(begins: Ints1d, lengths: Ints1d) -> Ints1d:
+    """Count up from each beginning: from [5, 0], [2, 3] times gives [5, 6, 0, 1, 2]."""
+    return _count_up(lengths) + numpy.repeat(begins, lengths)
 
 
 def _number(counts: "Counter[str]", min_frequency: int) -> dict[str, int]:

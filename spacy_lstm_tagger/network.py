@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
+from torch.nn.functional import linear
 
-from .lstm import LSTMLayer, State, lay_out, neighbours
+from .lstm import Layout, LSTMLayer, State, lay_out, neighbours
 
 if TYPE_CHECKING:
     from .features import TypeIds, Windows
@@ -156,20 +157,29 @@ class LSTMEncoder(nn.Module):
         """
         if not len(windows.lengths):
             return vectors.new_zeros(0, self.width), state
-        vectors = inputs = drop(vectors.index_select(0, windows.types), dropout)
+        inputs = drop(vectors.index_select(0, windows.types), dropout)
         layout = lay_out(windows.lengths, self.directions, padded=state is None)
-        ends = []
-        for i, layer in enumerate(self.layers):
-            rows = slice(i * self.directions, (i + 1) * self.directions)
-            vectors, end = layer(vectors, layout, state and State(*(part[rows] for part in state)))
-            vectors = drop(vectors, dropout)
-            ends.append(end)
-        end = state and State(*map(torch.cat, zip(*ends, strict=True)))
+        hidden, end = self.run(inputs, [layout] * len(self.layers), dropout, state)
         beside = neighbours(inputs, windows.lengths) if self.directions == 2 else ()
-        outputs = torch.cat((vectors, inputs, *beside), dim=1)
+        outputs = torch.cat((hidden, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
         return outputs, end
+
+    def run(
+        self, inputs: Tensor, layouts: list[Layout], dropout: float, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """Run the layers, each over what the one before found: (positions, directions * width).
+
+        layouts: For each layer, where its inputs are.
+        """
+        ends = []
+        for i, (layer, layout) in enumerate(zip(self.layers, layouts, strict=True)):
+            rows = slice(i * self.directions, (i + 1) * self.directions)
+            inputs, end = layer(inputs, layout, state and State(*(part[rows] for part in state)))
+            inputs = drop(inputs, dropout)
+            ends.append(end)
+        return inputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
@@ -189,8 +199,36 @@ class TaggerNetwork(LSTMEncoder):
         super().__init__(**sizes_and_widths)
         self.output = nn.Linear(self.width, n_labels)
 
-    def read(self, *args: Any, **kwargs: Any) -> tuple[Tensor, State | None]:
-        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
-        vectors, state = super().read(*args, **kwargs)
+    def read(
+        self,
+        vectors: Tensor,
+        windows: "Windows",
+        dropout: float = 0.0,
+        state: State | None = None,
+    ) -> tuple[Tensor, State | None]:
+        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's.
+
+        Without dropout, all tokens of a type have the same input. So the LSTM takes it straight
+        from the type, and the skip connections are scored once for each type, not for each token.
+        """
+        if dropout or not len(windows.lengths):
+            outputs, state = super().read(vectors, windows, dropout, state)
+            return self.output(outputs), state
+        types, kept = windows.types, windows.kept
+        layout = lay_out(windows.lengths, self.directions, padded=state is None)
+        by_type = [[types[grid] for grid in grids] for grids in layout.grids]
+        layouts = [layout._replace(grids=by_type), *[layout] * (len(self.layers) - 1)]
+        hidden, state = self.run(vectors, layouts, dropout, state)
+        rows = types + 1  # of a table whose row 0 is no word at all
+        beside = neighbours(rows, windows.lengths) if self.directions == 2 else ()
+        tokens = kept if len(kept) < len(types) else slice(None)
+        weights = self.output.weight.split(
+            [hidden.shape[1], *[self.input_width] * (1 + len(beside))], dim=1
+        )
         with torch.autocast(vectors.device.type, enabled=False):  # close scores need all digits
-            return self.output(vectors.to(self.output.weight.dtype)), state
+            scores = linear(hidden[tokens].to(vectors.dtype), weights[0], self.output.bias)
+            for weight, words in zip(weights[1:], (rows, *beside), strict=True):
+                table = linear(vectors, weight)
+                table = torch.cat((table.new_zeros(1, table.shape[1]), table))
+                scores = scores + table.index_select(0, words[tokens])
+        return scores, state

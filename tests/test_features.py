@@ -21,6 +21,7 @@ from spacy_lstm_tagger.features import (
     MAX_SPELLING,
     UNKNOWN,
     Vocabulary,
+    Windows,
     affixes,
     cut,
     find_types,
@@ -285,19 +286,32 @@ def test_parts_of_a_batch_are_the_batch(docs: list[Doc], max_positions: int, con
     _, _, types = find_types(docs)
     windows = windows_of(docs, types, 2, context)
     parts = list(split(windows, max_positions))
-    assert [i for part in parts for i in part.types] == windows.types.tolist()
-    assert [n for part in parts for n in part.lengths] == windows.lengths.tolist()
-    starts = numpy.cumsum([0, *(len(part.types) for part in parts[:-1])])
-    kept = [start + k for start, part in zip(starts, parts, strict=True) for k in part.kept]
-    assert kept == windows.kept.tolist()
-    assert all(len(part.types) < max_positions + max(part.lengths) for part in parts)
+    of_parts = [window for _, part in parts for window in spelled(part)]
+    assert sorted(of_parts) == sorted(spelled(windows))
+    found = {}
+    for tokens, part in parts:
+        assert len(part.types) < max_positions + max(part.lengths)
+        assert (numpy.diff(part.kept) > 0).all()
+        found.update(zip(tokens.tolist(), part.types[part.kept].tolist(), strict=True))
+    assert found == dict(enumerate(windows.types[windows.kept].tolist()))
+    lengths = [n for _, part in parts for n in part.lengths]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def spelled(windows: Windows) -> list[tuple[list[int], list[int]]]:
+    """Return the types of each window, and which of its positions count."""
+    ends = windows.lengths.cumsum()
+    return [
+        (windows.types[begin:end].tolist(), [k - begin for k in windows.kept if begin <= k < end])
+        for begin, end in zip(ends - windows.lengths, ends, strict=True)
+    ]
 
 
 def test_batch_of_empty_docs_has_one_part(docs: list[Doc]) -> None:
     empty = [Doc(docs[0].vocab)]
     _, _, types = find_types(empty)
-    (part,) = split(windows_of(empty, types, 2), 1)
-    assert [len(array) for array in part] == [0, 0, 0]
+    ((tokens, part),) = split(windows_of(empty, types, 2), 1)
+    assert [len(array) for array in (tokens, *part)] == [0, 0, 0, 0]
 
 
 def test_some_types_are_described_as_all_are(docs: list[Doc], vocabulary: Vocabulary) -> None:

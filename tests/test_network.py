@@ -264,6 +264,19 @@ def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
     assert_close(end.cell, expected_end.cell, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("kept", [[], [0], [3, 5, 16], list(range(17))])
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_tagger_scores_types_as_it_scores_tokens(settings: dict[str, Any], kept: list[int]) -> None:
+    """Without dropout it takes a shorter way, also with a state."""
+    network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
+    torch.nn.init.normal_(network.words.weight)
+    ids, begin = make_ids(SENTENCES, kept), make_state(network, len(SENTENCES))
+    scores, end = network(*ids, state=begin)
+    vectors, expected_end = LSTMEncoder.read(network, network.embed(ids[0]), ids[1], state=begin)
+    assert_close(scores, network.output(vectors))
+    assert_close(end.cell, expected_end.cell)
+
+
 @pytest.mark.parametrize("kept", [[], [0], [3, 5, 16], list(range(1, 17)), list(range(17))])
 def test_only_kept_positions_are_returned(kept: list[int]) -> None:
     encoder = make_encoder(depth=2)
