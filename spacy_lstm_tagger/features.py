@@ -179,6 +179,9 @@ def split(windows: Windows, max_positions: int) -> Iterator[tuple[Ints1d, Window
     max_positions (int): How many positions a part has; it may be a window more.
     YIELDS (tuple[Ints1d, Windows]): (tokens,) the tokens of a part; and the part.
     """
+    if len(windows.types) <= max_positions:
+        yield numpy.arange(len(windows.kept)), windows
+        return
     order = numpy.argsort(-windows.lengths, kind="stable")
     ends = windows.lengths.cumsum()
     begins = ends - windows.lengths

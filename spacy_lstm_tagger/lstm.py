@@ -45,6 +45,10 @@ def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
         one; else only those of equal length.
     RETURNS (Layout): The layout.
     """
+    if len(lengths) == 1:  # quickly
+        steps = torch.arange(int(lengths), device=lengths.device)
+        both = [steps, steps.flip(0)][:directions]
+        return Layout([torch.zeros_like(lengths)], [[grid[:, None]] for grid in both], both)
     ranked, ranks = lengths.sort(descending=True, stable=True)
     different, counts = ranked.unique_consecutive(return_counts=True)
     sizes, longest = [0], int(ranked[0])

@@ -274,17 +274,19 @@ class LSTMTagger(Tagger):
         docs (Iterable[Doc]): The Docs.
         batch_tag_ids (list[Ints1d]): What `predict` returned.
         """
-        values = numpy.asarray(
-            [value_of(label, self.attribute, self.vocab) for label in self.labels], dtype="uint64"
-        )
         docs = [docs] if isinstance(docs, Doc) else list(docs)
+        label_ids = [to_numpy(ids).astype("int64") for ids in batch_tag_ids]
+        labels, values = self.labels, numpy.zeros(len(self.labels), dtype="uint64")
+        counts = numpy.bincount(numpy.concatenate([*label_ids, numpy.zeros(0, dtype="int64")]))
+        for i in numpy.flatnonzero(counts).tolist():
+            values[i] = value_of(labels[i], self.attribute, self.vocab)
         if isinstance(batch_tag_ids, LabelIds) and batch_tag_ids.probabilities:
             for doc, probabilities in zip(docs, batch_tag_ids.probabilities, strict=True):
                 store(doc, self.attribute, self.labels, probabilities)
-        for doc, tag_ids in zip(docs, batch_tag_ids, strict=True):
+        for doc, ids in zip(docs, label_ids, strict=True):
             if not len(doc):
                 continue
-            annotation = values[to_numpy(tag_ids)]
+            annotation = values[ids]
             if not self.cfg["overwrite"]:
                 present = doc.to_array(self.attribute)
                 annotation = numpy.where(present == 0, annotation, present)
