@@ -295,7 +295,7 @@ def test_parts_of_a_batch_are_the_batch(docs: list[Doc], max_positions: int, con
         found.update(zip(tokens.tolist(), part.types[part.kept].tolist(), strict=True))
     assert found == dict(enumerate(windows.types[windows.kept].tolist()))
     lengths = [n for _, part in parts for n in part.lengths]
-    assert lengths == sorted(lengths, reverse=True)
+    assert len(parts) == 1 or lengths == sorted(lengths, reverse=True)
 
 
 def spelled(windows: Windows) -> list[tuple[list[int], list[int]]]:
