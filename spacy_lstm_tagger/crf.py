@@ -51,7 +51,8 @@ def max_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
     def maximize(scores: Tensor) -> Tensor:
         scores = scores - scores.amax(dim=-1, keepdim=True)
         parts = scores.split(n_columns, dim=1)
-        return torch.cat([(part[..., None] + both).amax(dim=-2) for part in parts], dim=1)
+        messages = [(part[..., None] + both).amax(dim=-2) for part in parts]
+        return torch.cat(messages, dim=1) if len(messages) > 1 else messages[0]
 
     return _pass_messages(emissions, lengths, maximize)
 
