@@ -50,9 +50,13 @@ Words = list[list[str]]
 Row = dict[str, Any]
 
 
-def make_pipeline(name: str, docs: list[Doc], lang: str) -> Language:
-    """Make a pipeline with the labels and the vocabulary of a treebank."""
-    nlp = load_model_from_config(configs(lang, {})[name](), auto_fill=True)
+def make_pipeline(name: str, docs: list[Doc], lang: str, **changes: Any) -> Language:
+    """Make a pipeline with the labels and the vocabulary of a treebank.
+
+    changes (Any): Settings of our component, by name.
+    """
+    settings = {f"components.lstm_tagger.{key}": value for key, value in changes.items()}
+    nlp = load_model_from_config(configs(lang, settings)[name](), auto_fill=True)
     nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=words_of(doc)), doc) for doc in docs])
     return nlp
 
@@ -128,6 +132,27 @@ def throughput(
             ratios[f"cold / {BASELINE}"] = f"{seconds[BASELINE] / seconds[f'{OURS} cold']:.2f}"
             rows.append({"Docs": kind, "batch": batch_size, **speeds, **ratios})
     return rows
+
+
+def variants(
+    pipelines: dict[str, Language], docs: list[Doc], lang: str, texts: Words, repeats: int
+) -> list[Row]:
+    """Compare settings of our tagger with its default, on Docs in batches of 128."""
+    runs = {name: tag(pipelines[name], texts, 128) for name in (BASELINE, OURS)}
+    for setting, value in (("model.precision", "bf16"), ("store_probabilities", True)):
+        nlp = make_pipeline(OURS, docs, lang, **{setting: value})
+        runs[f"{setting.rpartition('.')[2]} = {json.dumps(value)}"] = tag(nlp, texts, 128)
+    for config in ("crf", "accurate"):
+        runs[f"{config}.cfg"] = tag(make_pipeline(config, docs, lang), texts, 128)
+    seconds = measure(runs, repeats)
+    return [
+        {
+            "system": name,
+            "tokens/s": f"{sum(map(len, texts)) / value:,.0f}",
+            **{f"/ {other}": f"{seconds[other] / value:.2f}" for other in (BASELINE, OURS)},
+        }
+        for name, value in seconds.items()
+    ]
 
 
 def latency(pipelines: dict[str, Language], texts: Words) -> list[Row]:
@@ -289,6 +314,9 @@ def main() -> None:
     repeats = arguments.repeats
     tables = {
         "Tokens per second": lambda: throughput(pipelines, cold, texts, repeats),
+        "Settings": lambda: variants(
+            pipelines, docs["train"], arguments.lang, texts["ten sentences"], repeats
+        ),
         "One sentence at a time": lambda: latency(pipelines, texts["one sentence"][:500]),
         "One long Doc": lambda: long_docs(pipelines, words),
         "Threads and processes": lambda: scaling(pipelines[OURS], texts["ten sentences"], repeats),
