@@ -57,9 +57,10 @@ def LSTMTok2Vec(
     window_length (int): How many tokens the LSTM reads as one sequence in training. In
         prediction it is eight times as many, and as much context again on either side as a
         training window is long; shorter Docs are read whole.
-    precision (str): What the LSTMs compute in when they predict: "fp32", or "bf16" (bfloat16),
-        which is faster on processors that have instructions for it. A trained pipeline may be
-        loaded with another precision than it was saved with.
+    precision (str): What the LSTMs compute in, be it in training or in prediction: "fp32", or
+        "bf16" (bfloat16), which is faster on processors that have instructions for it. Weights are
+        kept in fp32; so a trained pipeline may be loaded with another precision than it was
+        saved with.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
     """
@@ -160,6 +161,7 @@ def encode(
         type_ids, docs, vocabulary=shim.vocabulary, include_static_vectors=has_vectors
     )
     orths, tokens, types = find_types(docs)
+    bf16 = precision == "bf16"
     if not is_train:
         windows = windows_of(docs, types, PREDICTION_WINDOW * window_length, window_length)
         # What is remembered of a type must not depend on the vectors, which may be exchanged.
@@ -168,12 +170,11 @@ def encode(
         )
         Y = model.ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
         for tokens, part in split(windows, MAX_POSITIONS):
-            scores = shim.predict(vectors, part, bf16=precision == "bf16")
-            Y[tokens] = scores  # type: ignore[call-overload]
+            Y[model.ops.asarray(cast(Any, tokens))] = shim.predict(vectors, part, bf16=bf16)
         return model.ops.unflatten(Y, lengths), lambda dY: []
     ids = describe(orths, tokens, unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)
-    Y, backprop_network = shim.begin_update(ids, windows, model.attrs["dropout_rate"])
+    Y, backprop_network = shim.begin_update(ids, windows, model.attrs["dropout_rate"], bf16=bf16)
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         backprop_network(model.ops.flatten(dY))

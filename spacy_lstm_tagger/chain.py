@@ -27,8 +27,8 @@ def with_crf(emitter: DocModel) -> DocModel:
     with respect to their logarithms. So its objective is the product of the marginals of the gold
     labels, not the likelihood of their sequence: both were equally accurate (UD English EWT, XPOS,
     94.79 and 94.79; French Sequoia, UPOS, 98.00 and 97.97; means of three seeds), and labels that
-    are missing, denied or smoothed mean here what they mean without a CRF. When it predicts, it returns a score for each label, the
-    best of which is that of the best sequence (Viterbi).
+    are missing, denied or smoothed mean here what they mean without a CRF. When it predicts, it
+    returns a score for each label, the best of which is that of the best sequence (Viterbi).
 
     emitter (Model[list[Doc], list[Floats2d]]): Returns scores, in training as in prediction.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.

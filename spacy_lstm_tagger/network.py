@@ -213,7 +213,8 @@ class TaggerNetwork(LSTMEncoder):
         """
         if dropout or not len(windows.lengths):
             outputs, state = super().read(vectors, windows, dropout, state)
-            return self.output(outputs), state
+            with torch.autocast(outputs.device.type, enabled=False):
+                return self.output(outputs.to(self.output.weight.dtype)), state
         types, kept = windows.types, windows.kept
         layout = lay_out(windows.lengths, self.directions, padded=state is None)
         by_type = [[types[grid] for grid in grids] for grids in layout.grids]

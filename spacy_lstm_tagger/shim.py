@@ -35,7 +35,7 @@ def computes_bf16(device_type: str) -> bool:
     if not supported:
         warnings.warn(
             'precision = "bf16" can\'t help here: the processor has no instructions for bfloat16 '
-            "(AVX512-BF16 or AMX). Prediction goes on in fp32.",
+            "(AVX512-BF16 or AMX). The model computes in fp32.",
             stacklevel=2,
         )
     return supported
@@ -117,25 +117,24 @@ class NetworkShim(PyTorchShim):
         bf16 (bool): Whether to compute in bfloat16 if the device has instructions for it.
         RETURNS (Floats2d): The network's output.
         """
-        device = self.device.type
-        autocast = torch.autocast(device, torch.bfloat16, enabled=bf16 and computes_bf16(device))
-        with one_thread(), torch.inference_mode(), autocast:
+        with one_thread(), torch.inference_mode(), self._computing(bf16):
             output, _ = self._require_network().read(vectors, self._to_tensors(windows))
-        return cast(Floats2d, torch2xp(output.float()))
+        return cast(Floats2d, torch2xp(output))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
-        self, types: Any, windows: Any, dropout: float = 0.0
+        self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
     ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
         types (TypeIds): The types, as arrays.
         windows (Windows): The windows to read, as arrays.
         dropout (float): The dropout rate.
+        bf16 (bool): As for `predict`; weights, gradients and output stay in fp32.
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
-        with one_thread():
-            network = self._require_network()
+        network = self._require_network()
+        with one_thread(), self._computing(bf16):
             output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
 
         def backprop(d_output: Floats2d) -> None:
@@ -253,6 +252,10 @@ class NetworkShim(PyTorchShim):
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
         return self._model
+
+    def _computing(self, bf16: bool) -> torch.autocast:
+        device = self.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=bf16 and computes_bf16(device))
 
     def _to_tensors(self, ids: Any) -> Any:
         device = self.device
