@@ -11,7 +11,7 @@ from thinc.types import Floats2d
 
 from .chain import with_crf
 from .features import MAX_POSITIONS, find_types, learn_vocabulary, split, type_ids, windows_of
-from .network import LSTMEncoder, TaggerNetwork
+from .network import LSTMEncoder, TaggerNetwork, widths
 from .shim import NetworkShim
 
 DocModel = Model[list[Doc], list[Floats2d]]
@@ -65,10 +65,7 @@ def LSTMTok2Vec(
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
-    if bidirectional:
-        width = 2 * lstm_width + 3 * (word_width + 2 * character_lstm_width)
-    else:
-        width = lstm_width + word_width + character_lstm_width
+    _, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
     return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
 
 

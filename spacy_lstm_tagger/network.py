@@ -50,6 +50,15 @@ class CharacterLSTM(nn.Module):
         return outputs
 
 
+def widths(
+    word_width: int, character_lstm_width: int, lstm_width: int, bidirectional: bool
+) -> tuple[int, int]:
+    """Return how wide the input of an `LSTMEncoder` is for each word, and how wide its output."""
+    directions = 2 if bidirectional else 1
+    input_width = word_width + directions * character_lstm_width
+    return input_width, directions * lstm_width + (3 if bidirectional else 1) * input_width
+
+
 class LSTMEncoder(nn.Module):
     """Embed each word by all that is known of its form, and run an LSTM over the words.
 
@@ -101,14 +110,13 @@ class LSTMEncoder(nn.Module):
             if character_lstm_width
             else None
         )
-        input_width = word_width + directions * character_lstm_width
-        output_width = directions * lstm_width
+        self.input_width, self.width = widths(
+            word_width, character_lstm_width, lstm_width, bidirectional
+        )
         self.layers = nn.ModuleList(
-            LSTMLayer(output_width if i else input_width, lstm_width, directions)
+            LSTMLayer(directions * lstm_width if i else self.input_width, lstm_width, directions)
             for i in range(depth)
         )
-        self.input_width = input_width
-        self.width = output_width + input_width * (3 if bidirectional else 1)
 
     def forward(
         self,

@@ -10,8 +10,9 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
-from thinc.api import Model, fix_random_seed
+from thinc.api import Config, Model, fix_random_seed
 
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
@@ -24,6 +25,40 @@ MORPHS = [
     ["", "Tense=Past|VerbForm=Fin", "PronType=Dem", "Number=Sing"],
 ]
 WIDTHS = {"word_width": 6, "character_width": 4, "character_lstm_width": 3, "lstm_width": 5}
+
+SHARED = """
+[nlp]
+lang = "xx"
+pipeline = ["tok2vec", "tags", "parts"]
+
+[components]
+
+[components.tok2vec]
+factory = "tok2vec"
+
+[components.tok2vec.model]
+@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
+word_width = 6
+character_width = 4
+character_lstm_width = 3
+lstm_width = 5
+
+[components.tags]
+factory = "lstm_tagger"
+
+[components.tags.model]
+@architectures = "spacy.Tagger.v2"
+
+[components.tags.model.tok2vec]
+@architectures = "spacy.Tok2VecListener.v1"
+width = 46
+upstream = "tok2vec"
+
+[components.parts]
+factory = "lstm_tagger"
+attribute = "pos"
+model = ${components.tags.model}
+"""
 
 
 @pytest.fixture
@@ -46,6 +81,18 @@ def make_docs() -> Callable[..., list[Doc]]:
 def tiny() -> dict[str, Any]:
     """The config of a model that trains in no time."""
     return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **WIDTHS}
+
+
+@pytest.fixture
+def shared_config() -> Config:
+    """The config of two taggers that listen to one encoder."""
+    return Config().from_str(SHARED)
+
+
+@pytest.fixture
+def shared(shared_config: Config) -> Language:
+    """Two taggers that listen to one encoder."""
+    return load_model_from_config(shared_config, auto_fill=True)
 
 
 @pytest.fixture(scope="session")

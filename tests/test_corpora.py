@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy
+import pytest
 import spacy
 import srsly
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
@@ -17,33 +18,6 @@ from spacy_lstm_tagger.corpora import create_reference_tokens_augmenter
 
 RAW_TEXT = ["The wug ate a blick.", "Every wug will glorp!"]
 PRETRAINING = """
-[nlp]
-lang = "xx"
-pipeline = ["tok2vec", "lstm_tagger"]
-
-[components]
-
-[components.tok2vec]
-factory = "tok2vec"
-
-[components.tok2vec.model]
-@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
-word_width = 6
-character_width = 4
-character_lstm_width = 3
-lstm_width = 5
-unknown_rate = 0.0
-
-[components.lstm_tagger]
-factory = "lstm_tagger"
-
-[components.lstm_tagger.model]
-@architectures = "spacy.Tagger.v2"
-
-[components.lstm_tagger.model.tok2vec]
-@architectures = "spacy.Tok2VecListener.v1"
-width = 46
-
 [corpora]
 
 [corpora.pretrain]
@@ -80,22 +54,27 @@ corpora = ["corpora.pretrain", "corpora.train"]
 """
 
 
-def pretraining_config(folder: Path) -> Config:
+@pytest.fixture
+def pretraining_config(shared_config: Config, tmp_path: Path) -> Config:
     """Write a text to pretrain on and Docs to train on; return a config that names them."""
     nlp = spacy.blank("xx")
-    srsly.write_jsonl(folder / "text.jsonl", [{"text": text} for text in RAW_TEXT])
+    srsly.write_jsonl(tmp_path / "text.jsonl", [{"text": text} for text in RAW_TEXT])
     words, tags = ["The", "dog", "ate"], ["DET", "NN", "V"]
-    DocBin(docs=[Doc(nlp.vocab, words=words, tags=tags)]).to_disk(folder / "train.spacy")
+    DocBin(docs=[Doc(nlp.vocab, words=words, tags=tags, pos=["DET", "NOUN", "VERB"])]).to_disk(
+        tmp_path / "train.spacy"
+    )
     text = PRETRAINING
     for name in ("text.jsonl", "train.spacy", "model-last.bin"):
-        text = text.replace(f'"{name}"', f'"{(folder / name).as_posix()}"')
+        text = text.replace(f'"{name}"', f'"{(tmp_path / name).as_posix()}"')
     defaults = nlp.config.merge(load_config(DEFAULT_CONFIG_PRETRAIN_PATH))
-    return defaults.merge(load_config_from_str(text))
+    config = defaults.merge(shared_config).merge(load_config_from_str(text))
+    config["components"]["tok2vec"]["model"]["unknown_rate"] = 0.0
+    return config
 
 
-def test_pretrained_weights_arrive(tmp_path: Path) -> None:
-    pretrain(pretraining_config(tmp_path).copy(), tmp_path)
-    nlp = init_nlp(pretraining_config(tmp_path))
+def test_pretrained_weights_arrive(pretraining_config: Config, tmp_path: Path) -> None:
+    pretrain(pretraining_config.copy(), tmp_path)
+    nlp = init_nlp(pretraining_config)
     model = nlp.get_pipe("tok2vec").model
     assert model.to_bytes() == (tmp_path / "model-last.bin").read_bytes()
     words = model.shims[0].vocabulary["words"]
@@ -111,11 +90,13 @@ def test_pretrained_weights_arrive(tmp_path: Path) -> None:
     assert (weights[words["dog"]] != before).any()
 
 
-def test_pretraining_changes_what_the_tagger_reads(tmp_path: Path) -> None:
+def test_pretraining_changes_what_the_tagger_reads(
+    pretraining_config: Config, tmp_path: Path
+) -> None:
     doc = spacy.blank("xx")("The wug ate.")
     vectors = []
     for max_epochs in (2, 4):
-        config = pretraining_config(tmp_path)
+        config = pretraining_config.copy()
         config["pretraining"]["max_epochs"] = max_epochs
         pretrain(config.copy(), tmp_path)
         (found,) = init_nlp(config).get_pipe("tok2vec").model.predict([doc])

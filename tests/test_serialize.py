@@ -16,8 +16,7 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import load_model_from_config
-from thinc.api import SGD, Config, Model
+from thinc.api import SGD, Model
 
 from spacy_lstm_tagger.tagger import LSTMTagger
 
@@ -40,30 +39,6 @@ OTHER_SETTINGS = {
     "affixes": False,
     "include_static_vectors": True,
 }
-SHARED = """
-[nlp]
-lang = "xx"
-pipeline = ["tok2vec", "lstm_tagger"]
-
-[components]
-
-[components.tok2vec]
-factory = "tok2vec"
-
-[components.tok2vec.model]
-@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
-lstm_width = 5
-
-[components.lstm_tagger]
-factory = "lstm_tagger"
-
-[components.lstm_tagger.model]
-@architectures = "spacy.Tagger.v2"
-
-[components.lstm_tagger.model.tok2vec]
-@architectures = "spacy.Tok2VecListener.v1"
-width = 586
-"""
 PRINT_SCORES = """
 import sys
 import spacy
@@ -176,9 +151,9 @@ def test_every_setting_survives(
 
 @pytest.mark.parametrize("way", WAYS[:2])  # spaCy can't pickle a listener that was trained
 def test_shared_encoder_survives(
-    make_examples: Callable, weights_of: Callable, tmp_path: Path, way: Callable
+    shared: Language, make_examples: Callable, weights_of: Callable, tmp_path: Path, way: Callable
 ) -> None:
-    nlp = load_model_from_config(Config().from_str(SHARED), auto_fill=True)
+    nlp = shared
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples)
     for _ in range(10):

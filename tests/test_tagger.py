@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
-from thinc.api import SGD, Adam, Config, Optimizer, fix_random_seed
+from thinc.api import SGD, Adam, Optimizer, fix_random_seed
 from thinc.types import Floats2d
 
 from spacy_lstm_tagger.tagger import LSTMTagger, make_lstm_tagger
@@ -48,39 +48,6 @@ ODD_WORDS = {
     "unseen scripts": ["สวัสดี", "𒀀𒁀", "שָׁלוֹם", "日本語", "\U0001d518\U0001d52b"],
     "capitals that change length": ["İstanbul", "ß", "ẞ", "ﬃ"],
 }
-SHARED = """
-[nlp]
-lang = "xx"
-pipeline = ["tok2vec", "tags", "parts"]
-
-[components]
-
-[components.tok2vec]
-factory = "tok2vec"
-
-[components.tok2vec.model]
-@architectures = "spacy-lstm-tagger.LSTMTok2Vec.v1"
-word_width = 6
-character_width = 4
-character_lstm_width = 3
-lstm_width = 5
-
-[components.tags]
-factory = "lstm_tagger"
-
-[components.tags.model]
-@architectures = "spacy.Tagger.v2"
-
-[components.tags.model.tok2vec]
-@architectures = "spacy.Tok2VecListener.v1"
-width = 46
-upstream = "tok2vec"
-
-[components.parts]
-factory = "lstm_tagger"
-attribute = "pos"
-model = ${components.tags.model}
-"""
 
 
 def annotation(doc: Doc, attribute: str) -> list[str]:
@@ -142,12 +109,6 @@ def tagger(nlp: Language, examples: list[Example], tiny: dict[str, Any]) -> LSTM
 def trained(train: Callable) -> Language:
     """A pipeline that knows the two sentences; not to be changed."""
     return train(spacy.blank("xx"))
-
-
-@pytest.fixture
-def shared() -> Language:
-    """A pipeline of an LSTM tok2vec and two components that listen to it."""
-    return load_model_from_config(Config().from_str(SHARED), auto_fill=True)
 
 
 def test_component_needs_no_import() -> None:
