@@ -9,10 +9,10 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .chain import with_crf
 from .features import MAX_POSITIONS, find_types, learn_vocabulary, split, type_ids, windows_of
 from .network import LSTMEncoder, TaggerNetwork, widths
 from .shim import NetworkShim
+from .with_crf import with_crf
 
 DocModel = Model[list[Doc], list[Floats2d]]
 

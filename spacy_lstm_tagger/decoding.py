@@ -6,7 +6,7 @@ Of any other model, each token is decided by itself.
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from spacy.tokens import Doc
@@ -14,9 +14,10 @@ from thinc.api import Model, to_numpy, xp2torch
 from thinc.types import Floats2d, Ints1d
 
 from . import crf
-from .chain import decode, is_crf
 from .confidence import check_k
+from .lexicon import Bools2d
 from .threads import one_thread
+from .with_crf import decode, is_crf
 
 DocModel = Model[list[Doc], list[Floats2d]]
 LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
@@ -44,21 +45,30 @@ class Labelling(NamedTuple):
     log_probability: float
 
 
-def emissions_of(model: DocModel, docs: list[Doc]) -> list[Floats2d]:
+def emissions_of(
+    model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
+) -> list[Floats2d]:
     """Score the labels of each token by itself.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     docs (list[Doc]): The Docs.
-    RETURNS (list[Floats2d]): (tokens, labels) for each Doc; their softmax are probabilities.
+    allowed (NDArray[bool] | None): (tokens, labels) the labels that each token of all Docs may
+        have; None for any.
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are probabilities; -inf
+        for a label that a token may not have.
     """
     if not any(map(len, docs)):
         return [model.ops.alloc2f(0, model.get_dim("nO")) for _ in docs]
     if is_crf(model):
         model = model.layers[0]
     scores = model.predict(docs)
+    ops, xp = model.ops, model.ops.xp
     if any(node.attrs.get("softmax_normalize") for node in model.walk()):
-        xp = model.ops.xp
-        return [xp.log(xp.maximum(s, xp.finfo("float32").tiny)) for s in scores]
+        scores = [xp.log(xp.maximum(s, xp.finfo("float32").tiny)) for s in scores]
+    if allowed is not None:
+        flat = xp.where(ops.asarray(cast(Any, allowed)), ops.flatten(scores), -xp.inf)
+        lengths = ops.asarray1i([len(doc) for doc in docs])
+        scores = ops.unflatten(flat.astype("float32"), lengths)
     return scores
 
 

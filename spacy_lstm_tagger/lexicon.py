@@ -13,7 +13,7 @@ Lexicon = dict[str, list[str]]  # the labels that a word form may have
 Bools2d = NDArray[numpy.bool_]
 
 
-def register_extension(attribute: str) -> None:
+def register_allowed(attribute: str) -> None:
     """Register `token._.tag_allowed` (or pos, morph): labels given to this token alone."""
     if not Token.has_extension(f"{attribute}_allowed"):
         Token.set_extension(f"{attribute}_allowed", default=None)

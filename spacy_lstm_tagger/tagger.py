@@ -25,7 +25,7 @@ from .decoding import (
     probabilities_of,
 )
 from .labels import aligned_labels, gold_labels, normal_form, value_of
-from .lexicon import allowed_labels, check_lexicon, register_extension
+from .lexicon import allowed_labels, check_lexicon, register_allowed
 from .scorer import score_labels
 
 SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
@@ -135,7 +135,7 @@ class LSTMTagger(Tagger):
         self.cfg["lexicon"] = {}
         self.store_probabilities = store_probabilities
         register_extensions(attribute)
-        register_extension(attribute)
+        register_allowed(attribute)
 
     @property
     def attribute(self) -> str:
@@ -334,22 +334,12 @@ class LSTMTagger(Tagger):
         return normal_form(label, self.attribute, self.vocab)
 
     def _emissions(self, docs: Iterable[Doc]) -> list[Floats2d]:
-        """Score each label of each token by itself; -inf for what the lexicon excludes."""
         docs = list(docs)
         with self._named_in_errors():
             allowed = allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
-        emissions = emissions_of(self.model, docs)
-        if allowed is None:
-            return emissions
-        ops = self.model.ops
-        lengths = [len(doc) for doc in docs]
-        excluded = ops.unflatten(ops.asarray(~allowed), ops.asarray1i(lengths))
-        return [
-            ops.xp.where(mask, -ops.xp.inf, scores).astype("float32")
-            for mask, scores in zip(excluded, emissions, strict=True)
-        ]
+        return emissions_of(self.model, docs, allowed)
 
     def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
         return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])

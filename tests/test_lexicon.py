@@ -6,14 +6,14 @@ import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.lexicon import allowed_labels, check_lexicon, register_extension
+from spacy_lstm_tagger.lexicon import allowed_labels, check_lexicon, register_allowed
 
 LABELS = ("A", "B", "C")
 
 
 @pytest.fixture
 def docs() -> list[Doc]:
-    register_extension("tag")
+    register_allowed("tag")
     vocab = Vocab()
     return [Doc(vocab, words=words.split()) for words in ("x y", "", "y z X")]
 

@@ -1,4 +1,4 @@
-"""Tests of `chain.py`: the CRF as a layer of a Thinc model."""
+"""Tests of `with_crf.py`: the CRF as a layer of a Thinc model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,9 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Adam, Model
 
-from spacy_lstm_tagger import chain as chain_module
-from spacy_lstm_tagger.chain import decode, is_crf, with_crf
+from spacy_lstm_tagger import with_crf as with_crf_module
 from spacy_lstm_tagger.crf import log_marginals, max_marginals
+from spacy_lstm_tagger.with_crf import decode, is_crf, with_crf
 
 N_LABELS = 4
 
@@ -138,7 +138,7 @@ def test_a_long_doc_is_decoded_in_windows_with_next_to_no_difference(make_crf) -
 def test_a_large_batch_is_decoded_in_parts(make_crf, monkeypatch: pytest.MonkeyPatch) -> None:
     model, docs = make_crf(7, 0, 30, 2, 2, 19)
     expected = model.predict(docs)
-    monkeypatch.setattr(chain_module, "MAX_POSITIONS", 8)
+    monkeypatch.setattr(with_crf_module, "MAX_POSITIONS", 8)
     for own, scores in zip(model.predict(docs), expected, strict=True):
         assert_allclose(own, scores, rtol=1e-5, atol=1e-5)
 
