@@ -229,9 +229,11 @@ class NetworkShim(PyTorchShim):
             raise ValueError(f"it was saved with other settings: {differences}")
         network = None
         if message["weights"] is not None:
-            network = self._network_class(**self.cfg, **message["sizes"])
-            network.load_state_dict(safetensors.torch.load(message["weights"]), strict=True)
-            network.to(get_torch_default_device())
+            with torch.device("meta"):  # no weights yet: drawing them at random would cost time
+                network = self._network_class(**self.cfg, **message["sizes"])
+            weights = safetensors.torch.load(message["weights"])
+            network.load_state_dict(weights, strict=True, assign=True)
+            network.to(get_torch_default_device(), torch.float32)
         self._model = network
         self._sizes = message["sizes"]
         self._vocabulary = message["vocabulary"]
