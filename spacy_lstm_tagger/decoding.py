@@ -58,7 +58,8 @@ def emissions_of(
         for a label that a token may not have.
     """
     if not any(map(len, docs)):
-        return [model.ops.alloc2f(0, model.get_dim("nO")) for _ in docs]
+        n_labels = model.maybe_get_dim("nO") or 1  # unknown before it is initialized
+        return [model.ops.alloc2f(0, n_labels) for _ in docs]
     if is_crf(model):
         model = model.layers[0]
     scores = model.predict(docs)
@@ -96,11 +97,10 @@ def probabilities_of(
     """
     if is_crf(model):
         emissions = decode(model, emissions, best=False)
-    n_labels = model.get_dim("nO")
-    smoothed = label_smoothing / (n_labels - 1) if n_labels > 1 else 0.0
     probabilities = []
     for scores in emissions:
         raw = model.ops.softmax(scores)
+        smoothed = label_smoothing / max(1, raw.shape[1] - 1)
         # What was less likely than that becomes very unlikely, in the same order.
         own = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
         probabilities.append(to_numpy(own / own.sum(axis=1, keepdims=True)))

@@ -108,6 +108,17 @@ def test_an_empty_doc_is_one_sequence(decoder: Language) -> None:
     assert tagger.predict_probabilities([]) == []
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_an_empty_doc_needs_no_trained_tagger(
+    nlp: Language, tiny: dict[str, Any], crf: bool
+) -> None:
+    tagger: Any = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": crf}})
+    assert len(nlp("")) == 0
+    assert len(tagger.predict_probabilities([nlp.make_doc("")])[0]) == 0
+    with pytest.raises(ValueError, match="The model has no weights yet"):
+        nlp("The dog")
+
+
 def test_excluded_labels_are_never_written(decoder: Language) -> None:
     tagger = decoder.get_pipe("lstm_tagger")
     for label, text in product(tagger.labels, SEQUENCES):
