@@ -65,7 +65,7 @@ def LSTMTok2Vec(
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
-    _, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
+    *_, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
     return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
 
 
@@ -165,9 +165,7 @@ def encode(
         vectors = shim.embed(
             orths.tolist(), lambda i: describe(orths[i], tokens[i]), remember=not has_vectors
         )
-        Y = model.ops.alloc2f(int(lengths.sum()), model.get_dim("nO"))
-        for tokens, part in split(windows, MAX_POSITIONS):
-            Y[model.ops.asarray(cast(Any, tokens))] = shim.predict(vectors, part, bf16=bf16)
+        Y = shim.predict(vectors, split(windows, MAX_POSITIONS), len(types), bf16=bf16)
         return model.ops.unflatten(Y, lengths), lambda dY: []
     ids = describe(orths, tokens, unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)

@@ -8,12 +8,13 @@ The modules have no training mode: a call drops as much as its argument says, so
 may serve many threads at a time.
 """
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from .lstm import Layout, LSTMLayer, State, lay_out, neighbours
 
@@ -52,11 +53,14 @@ class CharacterLSTM(nn.Module):
 
 def widths(
     word_width: int, character_lstm_width: int, lstm_width: int, bidirectional: bool
-) -> tuple[int, int]:
-    """Return how wide the input of an `LSTMEncoder` is for each word, and how wide its output."""
+) -> tuple[int, int, int]:
+    """Return how wide the input of an `LSTMEncoder` is for each word, how many inputs its skip
+    connections append to its output, and how wide its output is.
+    """
     directions = 2 if bidirectional else 1
+    n_inputs = 3 if bidirectional else 1
     input_width = word_width + directions * character_lstm_width
-    return input_width, directions * lstm_width + (3 if bidirectional else 1) * input_width
+    return input_width, n_inputs, directions * lstm_width + n_inputs * input_width
 
 
 class LSTMEncoder(nn.Module):
@@ -110,7 +114,7 @@ class LSTMEncoder(nn.Module):
             if character_lstm_width
             else None
         )
-        self.input_width, self.width = widths(
+        self.input_width, self.n_inputs, self.width = widths(
             word_width, character_lstm_width, lstm_width, bidirectional
         )
         self.layers = nn.ModuleList(
@@ -168,7 +172,7 @@ class LSTMEncoder(nn.Module):
         inputs = drop(vectors.index_select(0, windows.types), dropout)
         layout = lay_out(windows.lengths, self.directions, padded=state is None)
         hidden, end = self.run(inputs, [layout] * len(self.layers), dropout, state)
-        beside = neighbours(inputs, windows.lengths) if self.directions == 2 else ()
+        beside = neighbours(inputs, windows.lengths) if self.n_inputs == 3 else ()
         outputs = torch.cat((hidden, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
@@ -188,6 +192,27 @@ class LSTMEncoder(nn.Module):
             inputs = drop(inputs, dropout)
             ends.append(end)
         return inputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
+
+    def predict(
+        self, vectors: Tensor, parts: Iterable[tuple[Tensor, "Windows"]], n_tokens: int
+    ) -> Tensor:
+        """Read the parts of a batch, one after another and without dropout.
+
+        vectors (Tensor): (types, input_width) what `embed` returned.
+        parts (Iterable[tuple[Tensor, Windows]]): (tokens,) the tokens of each part; and the part.
+        n_tokens (int): How many tokens the batch has.
+        RETURNS (Tensor): (n_tokens, width) what `read` returns for each token.
+        """
+        read, outputs = self._reader(vectors), vectors.new_empty(0)
+        for tokens, windows in parts:
+            found = read(windows)
+            if not len(outputs):
+                outputs = found.new_empty(n_tokens, found.shape[1])
+            outputs[tokens] = found
+        return outputs
+
+    def _reader(self, vectors: Tensor) -> Callable[["Windows"], Tensor]:
+        return lambda windows: self.read(vectors, windows)[0]
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
@@ -214,30 +239,46 @@ class TaggerNetwork(LSTMEncoder):
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
-        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's.
+        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
+        if not dropout:
+            return self._read_types(vectors, self._score_types(vectors), windows, state)
+        outputs, state = super().read(vectors, windows, dropout, state)
+        with torch.autocast(outputs.device.type, enabled=False):  # close scores need all digits
+            return self.output(outputs.to(self.output.weight.dtype)), state
 
-        Without dropout, all tokens of a type have the same input. So the LSTM takes it straight
-        from the type, and the skip connections are scored once for each type, not for each token.
+    def _reader(self, vectors: Tensor) -> Callable[["Windows"], Tensor]:
+        tables = self._score_types(vectors)
+        return lambda windows: self._read_types(vectors, tables, windows, None)[0]
+
+    def _score_types(self, vectors: Tensor) -> list[Tensor]:
+        """Score the skip connections once for each type: without dropout, all its tokens have the
+        same input.
+
+        RETURNS (list[Tensor]): (1 + types, labels) for a word itself, the one before it, and the
+            one after it. The first row is for no word at all.
         """
-        if dropout or not len(windows.lengths):
-            outputs, state = super().read(vectors, windows, dropout, state)
-            with torch.autocast(outputs.device.type, enabled=False):
-                return self.output(outputs.to(self.output.weight.dtype)), state
+        hidden_width = self.width - self.n_inputs * self.input_width
+        weights = self.output.weight[:, hidden_width:].split(self.input_width, dim=1)
+        with torch.autocast(vectors.device.type, enabled=False):
+            return [pad(linear(vectors, weight), (0, 0, 1, 0)) for weight in weights]
+
+    def _read_types(
+        self, vectors: Tensor, tables: list[Tensor], windows: "Windows", state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """Read without dropout: the LSTM takes its input straight from the types."""
+        if not len(windows.lengths):
+            return vectors.new_zeros(0, self.output.out_features), state
         types, kept = windows.types, windows.kept
         layout = lay_out(windows.lengths, self.directions, padded=state is None)
         by_type = [[types[grid] for grid in grids] for grids in layout.grids]
         layouts = [layout._replace(grids=by_type), *[layout] * (len(self.layers) - 1)]
-        hidden, state = self.run(vectors, layouts, dropout, state)
-        rows = types + 1  # of a table whose row 0 is no word at all
-        beside = neighbours(rows, windows.lengths) if self.directions == 2 else ()
+        hidden, state = self.run(vectors, layouts, 0.0, state)
+        rows = types + 1
+        beside = neighbours(rows, windows.lengths) if self.n_inputs == 3 else ()
         tokens = kept if len(kept) < len(types) else slice(None)
-        weights = self.output.weight.split(
-            [hidden.shape[1], *[self.input_width] * (1 + len(beside))], dim=1
-        )
-        with torch.autocast(vectors.device.type, enabled=False):  # close scores need all digits
-            scores = linear(hidden[tokens].to(vectors.dtype), weights[0], self.output.bias)
-            for weight, words in zip(weights[1:], (rows, *beside), strict=True):
-                table = linear(vectors, weight)
-                table = torch.cat((table.new_zeros(1, table.shape[1]), table))
+        weight = self.output.weight[:, : hidden.shape[1]]
+        with torch.autocast(vectors.device.type, enabled=False):
+            scores = linear(hidden[tokens].to(weight.dtype), weight, self.output.bias)
+            for table, words in zip(tables, (rows, *beside), strict=True):
                 scores = scores + table.index_select(0, words[tokens])
         return scores, state

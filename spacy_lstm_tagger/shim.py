@@ -1,7 +1,7 @@
 """A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -108,17 +108,28 @@ class NetworkShim(PyTorchShim):
         return vectors
 
     def predict(  # type: ignore[override]  # nor need the types be embedded each time
-        self, vectors: torch.Tensor, windows: Any, *, bf16: bool = False
+        self,
+        vectors: torch.Tensor,
+        parts: Iterable[tuple[Any, Any]],
+        n_tokens: int,
+        *,
+        bf16: bool = False,
     ) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
 
         vectors (torch.Tensor): (types, input_width) what `embed` returned.
-        windows (Windows): The windows to read.
+        parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
+            batch, as arrays.
+        n_tokens (int): How many tokens the batch has.
         bf16 (bool): Whether to compute in bfloat16 if the device has instructions for it.
         RETURNS (Floats2d): The network's output.
         """
         with one_thread(), torch.inference_mode(), self._computing(bf16):
-            output, _ = self._require_network().read(vectors, self._to_tensors(windows))
+            tensors = (
+                (xp2torch(tokens, device=self.device), self._to_tensors(windows))
+                for tokens, windows in parts
+            )
+            output = self._require_network().predict(vectors, tensors, n_tokens)
         return cast(Floats2d, torch2xp(output))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
