@@ -128,3 +128,32 @@ class LSTMLayer(nn.Module):
                     end.hidden[i, columns], end.cell[i, columns] = hidden[0], cell[0]
             outputs.append(torch.cat(cells).index_select(0, layout.cells[i]))
         return torch.cat(outputs, dim=1), end
+
+
+class CharacterLSTM(nn.Module):
+    """Read each word character by character (Ling et al. 2015).
+
+    n_characters: Size of the vocabulary, UNKNOWN not counted.
+    character_width: Width of the embedding of a character.
+    lstm_width: Width of the LSTM, per direction.
+    directions: 1 for left to right only, 2 for right to left as well.
+    """
+
+    def __init__(self, n_characters: int, character_width: int, lstm_width: int, directions: int):
+        super().__init__()
+        self.embedding = nn.Embedding(1 + n_characters, character_width)
+        nn.init.normal_(self.embedding.weight, std=0.3)
+        self.layer = LSTMLayer(character_width, lstm_width, directions)
+
+    def forward(self, spellings: Tensor, lengths: Tensor) -> Tensor:
+        """Return (types, directions * lstm_width): the final hidden state for each type.
+
+        spellings: (characters,) ids of the characters of all types, one type after another.
+        lengths: (types,) how many characters each type has.
+        """
+        layout = lay_out(lengths, len(self.layer.lstms))
+        ends = lengths.cumsum(0)
+        last_read = (ends - 1, ends - lengths)
+        cells = [cells[last] for cells, last in zip(layout.cells, last_read, strict=False)]
+        outputs, _ = self.layer(self.embedding(spellings), layout._replace(cells=cells))
+        return outputs

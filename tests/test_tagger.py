@@ -291,8 +291,9 @@ def test_misaligned_tokens_learn_what_is_certain(
     assert rises == targets
 
 
-def test_partial_annotation_is_learnt(nlp: Language, tiny: dict[str, Any]) -> None:
-    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+@pytest.mark.parametrize("crf", [False, True])
+def test_partial_annotation_is_learnt(nlp: Language, tiny: dict[str, Any], crf: bool) -> None:
+    nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": crf}})
     batch = [
         example(nlp, ["I", "like", "green", "eggs"], ["", "V", "J", ""]),
         Example(
