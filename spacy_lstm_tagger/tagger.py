@@ -41,7 +41,7 @@ SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
         "model": {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1"},
         "attribute": "tag",
         "overwrite": False,
-        "label_smoothing": 0.0,
+        "label_smoothing": 0.05,
         "neg_prefix": "!",
         "store_probabilities": False,
         "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
@@ -98,7 +98,7 @@ class LSTMTagger(Tagger):
         *,
         attribute: str = "tag",
         overwrite: bool = False,
-        label_smoothing: float = 0.0,
+        label_smoothing: float = 0.05,
         neg_prefix: str = "!",
         store_probabilities: bool = False,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
@@ -110,7 +110,8 @@ class LSTMTagger(Tagger):
         name (str): Name of the component in the pipeline, and of its loss.
         attribute (str): The annotation that it learns and writes: "tag", "pos" or "morph".
         overwrite (bool): Whether to replace annotation that a Doc has already.
-        label_smoothing (float): Probability that training gives to the other labels together.
+        label_smoothing (float): Probability that training gives to the other labels together; it
+            makes a tagger more accurate, and its probabilities more honest.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
         store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
             labels; see `confidence.py`. It may be changed at any time.
@@ -258,14 +259,26 @@ class LSTMTagger(Tagger):
             [label or None for label in aligned_labels(example, self.attribute)]
             for example in examples
         ]
-        self._check_known({label for labels in truths for label in labels if label})
+        gold = {label for labels in truths for label in labels if label}
+        self._check_known(gold)
+        prefix = self.cfg["neg_prefix"]
+        denied = {label for label in gold if prefix and label.startswith(prefix)}
         loss_function = SequenceCategoricalCrossentropy(
             names=self.labels,
             normalize=False,
-            neg_prefix=self.cfg["neg_prefix"],
             label_smoothing=self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0,
         )
-        d_scores, loss = loss_function(scores, truths)
+        affirmed: list[Any] = [
+            [None if label in denied else label for label in labels] for labels in truths
+        ]
+        d_scores, loss = loss_function(scores, affirmed)
+        if denied:  # Thinc's loss can't have them beside label smoothing
+            for i, labels in enumerate(truths):
+                for token, label in enumerate(labels):
+                    if label in denied:
+                        own = self.labels.index(label.removeprefix(prefix))
+                        d_scores[i][token, own] = scores[i][token, own]
+                        loss += scores[i][token, own] ** 2
         return float(loss), d_scores
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:

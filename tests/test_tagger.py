@@ -218,17 +218,19 @@ def test_gradient_is_probability_less_smoothed_truth(
 
 
 @pytest.mark.parametrize("prefix", ["!", "not-"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_negative_label_moves_only_its_own_score(
-    nlp: Language, tagger: LSTMTagger, prefix: str
+    nlp: Language, tagger: LSTMTagger, prefix: str, smoothing: float
 ) -> None:
-    tagger.cfg["neg_prefix"] = prefix
+    tagger.cfg.update(neg_prefix=prefix, label_smoothing=smoothing)
     batch = [example(nlp, WORDS, ["DET", f"{prefix}NN", "", "", ""])]
     scores, _ = tagger.model.begin_update([eg.predicted for eg in batch])
-    _, (gradient,) = tagger.get_loss(batch, scores)
+    loss, (gradient,) = tagger.get_loss(batch, scores)
     expected = numpy.zeros_like(gradient)
-    expected[0] = scores[0][0] - [1, 0, 0]
+    expected[0] = scores[0][0] - [1 - smoothing, smoothing / 2, smoothing / 2]
     expected[1, tagger.labels.index("NN")] = scores[0][1, tagger.labels.index("NN")]
     numpy.testing.assert_allclose(gradient, expected, atol=1e-6)
+    assert loss == pytest.approx((expected**2).sum(), rel=1e-5)
 
 
 def test_negative_label_is_unlearnt(nlp: Language, train: Callable) -> None:
@@ -891,7 +893,7 @@ def test_probabilities_of_a_model_of_spacy(
         **{"subword_features": False, "pretrained_vectors": None},
     }
     model = {"@architectures": "spacy.Tagger.v2", "tok2vec": encoder, "normalize": normalize}
-    tagger = nlp.add_pipe("lstm_tagger", config={"model": model})
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": model, "label_smoothing": 0.0})
     learn(nlp, examples)
     docs = [nlp.make_doc(text) for text in ("The dog", "Everybody read that book")]
     expected, _ = tagger.model(docs, is_train=True)
