@@ -12,7 +12,7 @@ from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
-from thinc.api import Model, SequenceCategoricalCrossentropy, to_numpy
+from thinc.api import Model, to_numpy
 from thinc.types import Floats2d, Ints1d
 
 from .confidence import register_extensions, store
@@ -26,6 +26,7 @@ from .decoding import (
 )
 from .labels import aligned_labels, gold_labels, normal_form, value_of
 from .lexicon import allowed_labels, check_lexicon, register_allowed
+from .loss import label_loss
 from .scorer import score_labels
 
 SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
@@ -255,31 +256,18 @@ class LSTMTagger(Tagger):
         RAISES: ValueError if the component lacks a gold label.
         """
         validate_examples(examples, "LSTMTagger.get_loss")
-        truths: list[Any] = [
+        gold = [
             [label or None for label in aligned_labels(example, self.attribute)]
             for example in examples
         ]
-        gold = {label for labels in truths for label in labels if label}
-        self._check_known(gold)
-        prefix = self.cfg["neg_prefix"]
-        denied = {label for label in gold if prefix and label.startswith(prefix)}
-        loss_function = SequenceCategoricalCrossentropy(
-            names=self.labels,
-            normalize=False,
-            label_smoothing=self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0,
+        self._check_known({label for labels in gold for label in labels if label})
+        return label_loss(
+            scores,
+            gold,
+            self.labels,
+            label_smoothing=self.cfg["label_smoothing"],
+            neg_prefix=self.cfg["neg_prefix"] or "",
         )
-        affirmed: list[Any] = [
-            [None if label in denied else label for label in labels] for labels in truths
-        ]
-        d_scores, loss = loss_function(scores, affirmed)
-        if denied:  # Thinc's loss can't have them beside label smoothing
-            for i, labels in enumerate(truths):
-                for token, label in enumerate(labels):
-                    if label in denied:
-                        own = self.labels.index(label.removeprefix(prefix))
-                        d_scores[i][token, own] = scores[i][token, own]
-                        loss += scores[i][token, own] ** 2
-        return float(loss), d_scores
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
         """Write labels to the Docs, and probabilities if `predict` found some.
