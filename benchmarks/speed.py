@@ -10,6 +10,7 @@ the ratios count, more than the figures. The tables are Markdown; --json writes 
 
 import argparse
 import cProfile
+import gc
 import json
 import multiprocessing
 import pstats
@@ -312,6 +313,7 @@ def main() -> None:
         "10,000 tokens": long,
     }
     repeats = arguments.repeats
+    gc.freeze()  # or the treebank would be searched for garbage within some of the runs
     tables = {
         "Tokens per second": lambda: throughput(pipelines, cold, texts, repeats),
         "Settings": lambda: variants(
