@@ -10,6 +10,7 @@ from spacy.tokens import Doc, Token
 from .features import find_types
 
 Lexicon = dict[str, list[str]]  # the labels that a word form may have
+Bools1d = NDArray[numpy.bool_]
 Bools2d = NDArray[numpy.bool_]
 
 
@@ -58,25 +59,30 @@ def allowed_labels(
         have any label.
     RAISES: ValueError if a token was given no label, or one that the tagger lacks.
     """
-    given = [token for doc in docs for token in _tokens_with(doc, f"{attribute}_allowed")]
-    if not any(map(len, docs)) or not (lexicon or given):
+    extension = f"{attribute}_allowed"
+    given = [_tokens_with(doc, extension) for doc in docs]
+    if not any(map(len, docs)) or not (lexicon or any(given)):
         return None
     ids = {label: i for i, label in enumerate(labels)}
     orths, _, types = find_types(docs)
     of_type = numpy.ones((len(orths), len(labels)), dtype=bool)
     for row, orth in zip(of_type, orths.tolist(), strict=True):
         if entry := lexicon.get(docs[0].vocab.strings[orth]):
-            row[:] = False
-            row[[ids[label] for label in entry]] = True
+            _allow_only(row, entry, ids)
     allowed = of_type[types]
-    starts = dict(zip(map(id, docs), numpy.cumsum([0, *map(len, docs)]).tolist(), strict=False))
-    for token in given:
-        where = f"token {token.i} ({token.text!r}), _.{attribute}_allowed"
-        entry = _check(where, token._.get(f"{attribute}_allowed"), labels, normal_form)
-        row = allowed[starts[id(token.doc)] + token.i]
-        row[:] = False
-        row[[ids[label] for label in entry]] = True
+    end = 0
+    for doc, tokens in zip(docs, given, strict=True):
+        begin, end = end, end + len(doc)
+        for token in tokens:
+            where = f"token {token.i} ({token.text!r}), _.{extension}"
+            entry = _check(where, token._.get(extension), labels, normal_form)
+            _allow_only(allowed[begin + token.i], entry, ids)
     return allowed
+
+
+def _allow_only(row: Bools1d, entry: list[str], ids: dict[str, int]) -> None:
+    row[:] = False
+    row[[ids[label] for label in entry]] = True
 
 
 def _tokens_with(doc: Doc, extension: str) -> list[Token]:

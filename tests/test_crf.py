@@ -39,17 +39,27 @@ def sequences_of(emissions: Tensor, lengths: Tensor) -> list[Tensor]:
     return list(emissions.split(lengths.tolist()))
 
 
+def enumerate_marginals(emissions: Tensor, transitions: Tensor) -> Tensor:
+    """Return (positions, labels) the probabilities of the labels of one sequence."""
+    labels, probabilities = enumerate_sequences(emissions, transitions)
+    has_label = torch.nn.functional.one_hot(labels, emissions.shape[1]).double()
+    return torch.einsum("spl,s->pl", has_label, probabilities)
+
+
+def enumerate_best(emissions: Tensor, transitions: Tensor) -> Tensor:
+    """Return (positions,) the labels of the best sequence."""
+    labels, probabilities = enumerate_sequences(emissions, transitions)
+    return labels[probabilities.argmax()]
+
+
 @pytest.mark.parametrize(("lengths", "n_labels"), CHAINS)
 @pytest.mark.parametrize("seed", range(3))
 def test_marginals_are_sums_over_all_sequences(
     lengths: list[int], n_labels: int, seed: int
 ) -> None:
     emissions, lengths, transitions = random_chain(lengths, n_labels, seed)
-    expected = []
-    for sequence in sequences_of(emissions, lengths):
-        labels, probabilities = enumerate_sequences(sequence, transitions)
-        has_label = torch.nn.functional.one_hot(labels, n_labels)
-        expected.append(torch.einsum("spl,s->pl", has_label.double(), probabilities))
+    parts = sequences_of(emissions, lengths)
+    expected = [enumerate_marginals(part, transitions) for part in parts]
     marginals = log_marginals(emissions, lengths, transitions).softmax(1)
     assert_close(marginals, torch.cat(expected))
 
@@ -60,10 +70,8 @@ def test_best_labels_are_those_of_the_best_sequence(
     lengths: list[int], n_labels: int, seed: int
 ) -> None:
     emissions, lengths, transitions = random_chain(lengths, n_labels, seed)
-    expected = []
-    for sequence in sequences_of(emissions, lengths):
-        labels, probabilities = enumerate_sequences(sequence, transitions)
-        expected.append(labels[probabilities.argmax()])
+    parts = sequences_of(emissions, lengths)
+    expected = [enumerate_best(part, transitions) for part in parts]
     best = max_marginals(emissions, lengths, transitions).argmax(1)
     assert best.tolist() == torch.cat(expected).tolist()
 
@@ -95,12 +103,10 @@ def test_excluded_labels_are_as_if_they_were_not_there(score: Any, seed: int) ->
     for sequence, own in zip(
         sequences_of(masked, lengths), scores.split(lengths.tolist()), strict=True
     ):
-        labels, probabilities = enumerate_sequences(sequence, transitions)
         if score is max_marginals:
-            assert own.argmax(1).tolist() == labels[probabilities.argmax()].tolist()
+            assert own.argmax(1).tolist() == enumerate_best(sequence, transitions).tolist()
         else:
-            has_label = torch.nn.functional.one_hot(labels, 4).double()
-            assert_close(own.softmax(1), torch.einsum("spl,s->pl", has_label, probabilities))
+            assert_close(own.softmax(1), enumerate_marginals(sequence, transitions))
 
 
 def test_k_best_keeps_to_labels_that_are_not_excluded() -> None:

@@ -41,6 +41,11 @@ def test_a_token_may_have_labels_of_its_own(docs: list[Doc]) -> None:
     assert allowed(docs, {"y": ["B"]}) == ["ABC", "B", "C", "ABC", "ABC"]
 
 
+def test_a_doc_may_stand_in_a_batch_twice(docs: list[Doc]) -> None:
+    docs[0][1]._.tag_allowed = ["C"]
+    assert allowed([docs[0], docs[2], docs[0]], {}) == ["ABC", "C", *["ABC"] * 4, "C"]
+
+
 def test_what_is_allowed_goes_with_the_doc(docs: list[Doc]) -> None:
     docs[2][1]._.tag_allowed = ["A"]
     copy = Doc(docs[2].vocab).from_bytes(docs[2].to_bytes())
