@@ -4,12 +4,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import numpy
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .features import MAX_POSITIONS, find_types, learn_vocabulary, split, type_ids, windows_of
+from .features import (
+    Ints1d,
+    TypeIds,
+    find_types,
+    learn_vocabulary,
+    split,
+    type_ids,
+    windows_of,
+)
 from .network import LSTMEncoder, TaggerNetwork, widths
 from .shim import NetworkShim
 from .with_crf import with_crf
@@ -17,6 +26,7 @@ from .with_crf import with_crf
 DocModel = Model[list[Doc], list[Floats2d]]
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
+MAX_POSITIONS = 2**15  # that prediction computes at a time: more would cost memory, not save time
 PREDICTION_WINDOW = 8  # in training windows: the context costs a quarter of the time at most
 
 
@@ -154,20 +164,32 @@ def encode(
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
     has_vectors = shim.cfg["include_static_vectors"]
-    describe = partial(
-        type_ids, docs, vocabulary=shim.vocabulary, include_static_vectors=has_vectors
-    )
     orths, tokens, types = find_types(docs)
     bf16 = precision == "bf16"
+
+    def describe(some: Ints1d, unknown_rate: float = 0.0) -> TypeIds:
+        return type_ids(
+            docs,
+            orths[some],
+            tokens[some],
+            shim.vocabulary,
+            include_static_vectors=has_vectors,
+            unknown_rate=unknown_rate,
+        )
+
     if not is_train:
         windows = windows_of(docs, types, PREDICTION_WINDOW * window_length, window_length)
         # What is remembered of a type must not depend on the vectors, which may be exchanged.
-        vectors = shim.embed(
-            orths.tolist(), lambda i: describe(orths[i], tokens[i]), remember=not has_vectors
+        Y = shim.predict(
+            orths,
+            describe,
+            split(windows, MAX_POSITIONS),
+            len(types),
+            remember=not has_vectors,
+            bf16=bf16,
         )
-        Y = shim.predict(vectors, split(windows, MAX_POSITIONS), len(types), bf16=bf16)
         return model.ops.unflatten(Y, lengths), lambda dY: []
-    ids = describe(orths, tokens, unknown_rate=unknown_rate)
+    ids = describe(numpy.arange(len(orths)), unknown_rate)
     windows = windows_of(docs, types, window_length)
     Y, backprop_network = shim.begin_update(ids, windows, model.attrs["dropout_rate"], bf16=bf16)
 

@@ -18,7 +18,6 @@ Array = Any  # of numpy where Docs are read, of torch in the network
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
-MAX_POSITIONS = 2**13  # that prediction computes at a time: more would leave the caches
 MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
 
 
@@ -177,10 +176,12 @@ def split(windows: Windows, max_positions: int) -> Iterator[tuple[Ints1d, Window
 
     windows (Windows): The batch.
     max_positions (int): How many positions a part has; it may be a window more.
-    YIELDS (tuple[Ints1d, Windows]): (tokens,) the tokens of a part; and the part.
+    YIELDS (tuple[Ints1d, Windows]): (tokens,) the tokens of a part; and the part. There is none
+        without tokens.
     """
     if len(windows.types) <= max_positions:
-        yield numpy.arange(len(windows.kept)), windows
+        if len(windows.types):
+            yield numpy.arange(len(windows.kept)), windows
         return
     order = numpy.argsort(-windows.lengths, kind="stable")
     ends = windows.lengths.cumsum()

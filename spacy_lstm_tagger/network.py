@@ -8,15 +8,13 @@ The modules have no training mode: a call drops as much as its argument says, so
 may serve many threads at a time.
 """
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
-from torch.nn.functional import linear, pad
 
-from .lstm import CharacterLSTM, Layout, LSTMLayer, State, lay_out, neighbours
+from .lstm import CharacterLSTM, LSTMLayer, State, lay_out, neighbours
 
 if TYPE_CHECKING:
     from .features import TypeIds, Windows
@@ -88,6 +86,7 @@ class LSTMEncoder(nn.Module):
         self.input_width, self.n_inputs, self.width = widths(
             word_width, character_lstm_width, lstm_width, bidirectional
         )
+        self.output_width = self.width
         self.layers = nn.ModuleList(
             LSTMLayer(directions * lstm_width if i else self.input_width, lstm_width, directions)
             for i in range(depth)
@@ -140,50 +139,19 @@ class LSTMEncoder(nn.Module):
         """
         if not len(windows.lengths):
             return vectors.new_zeros(0, self.width), state
-        inputs = drop(vectors.index_select(0, windows.types), dropout)
+        inputs = hidden = drop(vectors.index_select(0, windows.types), dropout)
         layout = lay_out(windows.lengths, self.directions, padded=state is None)
-        hidden, end = self.run(inputs, [layout] * len(self.layers), dropout, state)
+        ends = []
+        for i, layer in enumerate(self.layers):
+            rows = slice(i * self.directions, (i + 1) * self.directions)
+            hidden, end = layer(hidden, layout, state and State(*(part[rows] for part in state)))
+            hidden = drop(hidden, dropout)
+            ends.append(end)
         beside = neighbours(inputs, windows.lengths) if self.n_inputs == 3 else ()
         outputs = torch.cat((hidden, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
-        return outputs, end
-
-    def run(
-        self, inputs: Tensor, layouts: list[Layout], dropout: float, state: State | None
-    ) -> tuple[Tensor, State | None]:
-        """Run the layers, each over what the one before found: (positions, directions * width).
-
-        layouts: For each layer, where its inputs are.
-        """
-        ends = []
-        for i, (layer, layout) in enumerate(zip(self.layers, layouts, strict=True)):
-            rows = slice(i * self.directions, (i + 1) * self.directions)
-            inputs, end = layer(inputs, layout, state and State(*(part[rows] for part in state)))
-            inputs = drop(inputs, dropout)
-            ends.append(end)
-        return inputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
-
-    def predict(
-        self, vectors: Tensor, parts: Iterable[tuple[Tensor, "Windows"]], n_tokens: int
-    ) -> Tensor:
-        """Read the parts of a batch, one after another and without dropout.
-
-        vectors (Tensor): (types, input_width) what `embed` returned.
-        parts (Iterable[tuple[Tensor, Windows]]): (tokens,) the tokens of each part; and the part.
-        n_tokens (int): How many tokens the batch has.
-        RETURNS (Tensor): (n_tokens, width) what `read` returns for each token.
-        """
-        read, outputs = self._reader(vectors), vectors.new_empty(0)
-        for tokens, windows in parts:
-            found = read(windows)
-            if not len(outputs):
-                outputs = found.new_empty(n_tokens, found.shape[1])
-            outputs[tokens] = found
-        return outputs
-
-    def _reader(self, vectors: Tensor) -> Callable[["Windows"], Tensor]:
-        return lambda windows: self.read(vectors, windows)[0]
+        return outputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
@@ -202,6 +170,7 @@ class TaggerNetwork(LSTMEncoder):
     def __init__(self, *, n_labels: int, **sizes_and_widths: Any):
         super().__init__(**sizes_and_widths)
         self.output = nn.Linear(self.width, n_labels)
+        self.output_width = n_labels
 
     def read(
         self,
@@ -211,45 +180,6 @@ class TaggerNetwork(LSTMEncoder):
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
         """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
-        if not dropout:
-            return self._read_types(vectors, self._score_types(vectors), windows, state)
         outputs, state = super().read(vectors, windows, dropout, state)
         with torch.autocast(outputs.device.type, enabled=False):  # close scores need all digits
             return self.output(outputs.to(self.output.weight.dtype)), state
-
-    def _reader(self, vectors: Tensor) -> Callable[["Windows"], Tensor]:
-        tables = self._score_types(vectors)
-        return lambda windows: self._read_types(vectors, tables, windows, None)[0]
-
-    def _score_types(self, vectors: Tensor) -> list[Tensor]:
-        """Score the skip connections once for each type: without dropout, all its tokens have the
-        same input.
-
-        RETURNS (list[Tensor]): (1 + types, labels) for a word itself, the one before it, and the
-            one after it. The first row is for no word at all.
-        """
-        hidden_width = self.width - self.n_inputs * self.input_width
-        weights = self.output.weight[:, hidden_width:].split(self.input_width, dim=1)
-        with torch.autocast(vectors.device.type, enabled=False):
-            return [pad(linear(vectors, weight), (0, 0, 1, 0)) for weight in weights]
-
-    def _read_types(
-        self, vectors: Tensor, tables: list[Tensor], windows: "Windows", state: State | None
-    ) -> tuple[Tensor, State | None]:
-        """Read without dropout: the LSTM takes its input straight from the types."""
-        if not len(windows.lengths):
-            return vectors.new_zeros(0, self.output.out_features), state
-        types, kept = windows.types, windows.kept
-        layout = lay_out(windows.lengths, self.directions, padded=state is None)
-        by_type = [[types[grid] for grid in grids] for grids in layout.grids]
-        layouts = [layout._replace(grids=by_type), *[layout] * (len(self.layers) - 1)]
-        hidden, state = self.run(vectors, layouts, 0.0, state)
-        rows = types + 1
-        beside = neighbours(rows, windows.lengths) if self.n_inputs == 3 else ()
-        tokens = kept if len(kept) < len(types) else slice(None)
-        weight = self.output.weight[:, : hidden.shape[1]]
-        with torch.autocast(vectors.device.type, enabled=False):
-            scores = linear(hidden[tokens].to(weight.dtype), weight, self.output.bias)
-            for table, words in zip(tables, (rows, *beside), strict=True):
-                scores = scores + table.index_select(0, words[tokens])
-        return scores, state

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, cast
 
+import numpy
 import safetensors.torch
 import srsly
 import torch
@@ -15,11 +16,11 @@ from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
-from .memory import Memory
+from .features import Ints1d
+from .prediction import Reader, reader_of
 from .threads import one_thread
 
 CHECKSUM_LENGTH = sha256().digest_size
-MAX_EMBEDDED = 2**12  # word types at a time; more would cost memory, not save time
 
 
 @cache
@@ -61,7 +62,7 @@ class NetworkShim(PyTorchShim):
         self._network_class = network_class
         self._sizes: dict[str, int] = {}
         self._vocabulary: Any = None
-        self._memory = Memory()
+        self._reader: Reader | None = None
 
     @property
     def vocabulary(self) -> Any:
@@ -78,58 +79,42 @@ class NetworkShim(PyTorchShim):
         self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
         self._sizes = sizes
         self._vocabulary = vocabulary
-        self._memory = Memory()
+        self._reader = None
 
-    def embed(
-        self, keys: list[int], describe: Callable[[list[int]], Any], *, remember: bool = True
-    ) -> torch.Tensor:
-        """Find what the network's LSTM reads of word types, for prediction: what it remembers
-        from earlier calls, and the rest anew. Safe to call from many threads at a time.
-
-        keys (list[int]): (types,) a number by which each type is remembered.
-        describe (Callable): Takes the indices of some types, and returns their `TypeIds`.
-        remember (bool): Whether the memory may be used.
-        RETURNS (torch.Tensor): (types, input_width)
-        """
-        network, memory = self._require_network(), self._memory
-        rows, table = memory.recall(keys) if remember else ([-1] * len(keys), None)
-        missing = [i for i, row in enumerate(rows) if row < 0]
-        with one_thread(), torch.inference_mode():
-            if table is None:
-                vectors = torch.empty(len(keys), network.input_width, device=self.device)
-            else:
-                known = torch.tensor(rows, dtype=torch.int64, device=self.device).clamp(min=0)
-                vectors = table.index_select(0, known)
-            for begin in range(0, len(missing), MAX_EMBEDDED):
-                part = missing[begin : begin + MAX_EMBEDDED]
-                vectors[part] = new = network.embed(self._to_tensors(describe(part)))
-                if remember:
-                    memory.add([keys[i] for i in part], new)
-        return vectors
-
-    def predict(  # type: ignore[override]  # nor need the types be embedded each time
+    def predict(  # type: ignore[override]  # types are described when there is need
         self,
-        vectors: torch.Tensor,
-        parts: Iterable[tuple[Any, Any]],
+        keys: Ints1d,
+        describe: Callable[[Ints1d], Any],
+        parts: Iterable[tuple[Ints1d, Any]],
         n_tokens: int,
         *,
+        remember: bool = True,
         bf16: bool = False,
     ) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
 
-        vectors (torch.Tensor): (types, input_width) what `embed` returned.
+        keys (Ints1d): (types,) a number by which each type of the batch is known in other batches.
+        describe (Callable): Takes the indices of some types, and returns their `TypeIds`.
         parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
             batch, as arrays.
         n_tokens (int): How many tokens the batch has.
+        remember (bool): Whether to remember types from batch to batch.
         bf16 (bool): Whether to compute in bfloat16 if the device has instructions for it.
         RETURNS (Floats2d): The network's output.
         """
-        with one_thread(), torch.inference_mode(), self._computing(bf16):
-            tensors = (
-                (xp2torch(tokens, device=self.device), self._to_tensors(windows))
-                for tokens, windows in parts
-            )
-            output = self._require_network().predict(vectors, tensors, n_tokens)
+        with one_thread(), torch.inference_mode():
+            reader = self._prepare_reader(bf16 and computes_bf16(self.device.type))
+            width = self._require_network().output_width
+            output = torch.empty(n_tokens, width, device=self.device)
+            for tokens, windows in parts:
+                types, own_types = numpy.unique(windows.types, return_inverse=True)
+                found = reader.read(
+                    keys[types].tolist(),
+                    lambda some, types=types: self._to_tensors(describe(types[some])),  # type: ignore[misc]
+                    self._to_tensors(windows._replace(types=own_types)),
+                    remember=remember,
+                )
+                output[torch.as_tensor(tokens, device=self.device)] = found
         return cast(Floats2d, torch2xp(output))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
@@ -158,11 +143,11 @@ class NetworkShim(PyTorchShim):
     def to_device(self, device_type: str, device_id: int) -> None:
         """Move the network to another device."""
         super().to_device(device_type, device_id)
-        self._memory = Memory()
+        self._reader = None
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
-        self._memory = Memory()
+        self._reader = None
         for name, parameter in self._require_network().named_parameters():
             if parameter.grad is not None:
                 values = cast(FloatsXd, torch2xp(parameter.data))
@@ -190,12 +175,12 @@ class NetworkShim(PyTorchShim):
             for name in trained:
                 new = xp2torch(params[self.id, name], device=self.device)
                 parameters[name].data.copy_(new)
-            self._memory = Memory()
+            self._reader = None
             yield
         finally:
             for name, values in trained.items():
                 parameters[name].data.copy_(values)
-            self._memory = Memory()
+            self._reader = None
 
     def to_bytes(self) -> bytes:
         """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
@@ -248,8 +233,11 @@ class NetworkShim(PyTorchShim):
         self._model = network
         self._sizes = message["sizes"]
         self._vocabulary = message["vocabulary"]
-        self._memory = Memory()
+        self._reader = None
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reader": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle, copy or deepcopy under an id of its own, which optimizers know it by."""
@@ -265,6 +253,12 @@ class NetworkShim(PyTorchShim):
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
         return self._model
+
+    def _prepare_reader(self, bf16: bool) -> Reader:
+        reader = self._reader
+        if reader is None or reader.bf16 != bf16:
+            self._reader = reader = reader_of(self._require_network(), bf16)
+        return reader
 
     def _computing(self, bf16: bool) -> torch.autocast:
         device = self.device.type

@@ -11,13 +11,14 @@ from thinc.types import Floats2d
 from torch import Tensor
 
 from .crf import log_marginals, max_marginals
-from .features import MAX_POSITIONS, Ints1d, Windows, cut, split
+from .features import Ints1d, Windows, cut, split
 from .threads import one_thread
 
 DocModel = Model[list[Doc], list[Floats2d]]
 
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
 WINDOW, CONTEXT = 256, 32  # the same in prediction, where longer Docs are cut
+MAX_POSITIONS = 2**13  # that prediction computes at a time
 
 
 def with_crf(emitter: DocModel) -> DocModel:

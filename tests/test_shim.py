@@ -529,18 +529,6 @@ def test_each_type_is_embedded_once(
         numpy.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_types_are_embedded_in_parts(
-    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = make_model()
-    expected = model.copy().predict(docs)
-    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_EMBEDDED", 4)
-    embedded = listen(model, monkeypatch)
-    for scores, others in zip(model.predict(docs), expected, strict=True):
-        numpy.testing.assert_allclose(scores, others, atol=1e-6)
-    assert embedded == [4, 4, 3]
-
-
 def assert_fresh(model: Model, docs: list[Doc]) -> None:
     """Check that a model predicts as its copy, which remembers nothing."""
     scores, expected = (numpy.concatenate(m.predict(docs)) for m in (model, model.copy()))
@@ -563,31 +551,9 @@ def test_memory_ends_when_the_weights_change(make_model: MakeModel, docs: list[D
     assert_fresh(model, docs)
 
 
-def test_memory_is_bounded(
-    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spacy_lstm_tagger.memory.MAX_REMEMBERED", 5)
-    monkeypatch.setattr("spacy_lstm_tagger.shim.MAX_EMBEDDED", 3)
-    model = make_model()
-    for _ in range(3):
-        for batch in (docs, docs[2:], docs[:1], docs[::-1]):
-            assert_fresh(model, batch)
-            rows, table = model.shims[0]._memory._table
-            assert len(rows) <= len(table) == 5
-
-
 def test_static_vectors_may_be_exchanged(make_model: MakeModel, docs: list[Doc]) -> None:
     model = make_model(include_static_vectors=True)
     before = model.predict(docs)[0]
     docs[0].vocab.vectors.data[:] = 5.0
     assert (model.predict(docs)[0] != before).any()
-    assert_fresh(model, docs)
-
-
-def test_a_thread_that_stopped_while_adding_stops_no_other(
-    make_model: MakeModel, docs: list[Doc]
-) -> None:
-    model = make_model()
-    with model.shims[0]._memory._lock:  # as in a process forked while another thread adds
-        assert_fresh(model, docs)
     assert_fresh(model, docs)
