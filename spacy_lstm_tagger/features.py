@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 import numpy
 from numpy.typing import NDArray
@@ -108,6 +108,21 @@ def learn_vocabulary(
         "characters": _number(characters, min_frequency),
         "n_frequent": sum(count > min_frequency for count in words.values()),
     }
+
+
+def to_lists(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the keys in the order of their ids, which are read from a file in a fraction of the
+    time that keys and ids take.
+    """
+    return {
+        name: list(part) if isinstance(part, dict) else part for name, part in vocabulary.items()
+    }
+
+
+def from_lists(lists: dict[str, Any]) -> Vocabulary:
+    """Return the vocabulary of which `to_lists` returned this."""
+    parts = {name: _ids(part) if isinstance(part, list) else part for name, part in lists.items()}
+    return cast(Vocabulary, parts)
 
 
 def find_types(docs: Sequence[Doc]) -> tuple[Ints1d, Ints1d, Ints1d]:
@@ -253,8 +268,12 @@ def _ranges(begins: Ints1d, lengths: Ints1d) -> Ints1d:
 
 
 def _number(counts: "Counter[str]", min_frequency: int) -> dict[str, int]:
-    keys = (key for key, count in counts.most_common() if count >= min_frequency)
-    return {key: i for i, key in enumerate(keys, start=UNKNOWN + 1)}
+    return _ids([key for key, count in counts.most_common() if count >= min_frequency])
+
+
+def _ids(keys: list[str]) -> dict[str, int]:
+    first = UNKNOWN + 1
+    return dict(zip(keys, range(first, first + len(keys)), strict=True))
 
 
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:
