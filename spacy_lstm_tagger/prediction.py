@@ -33,7 +33,7 @@ class Reader:
         network (LSTMEncoder): The network.
         bf16 (bool): Whether its LSTMs over words shall compute in bfloat16.
         """
-        self.network, self.bf16, self._memory = network, bf16, Memory()
+        self.network, self.bf16, self.memory = network, bf16, Memory()
         is_on_cpu = network.words.weight.device.type == "cpu"
         first: Any = network.layers[0]
         self._recurrence = Recurrence(first) if is_on_cpu and not bf16 else None
@@ -62,7 +62,7 @@ class Reader:
 
         if not remember:
             return self._read(tables_of(range(len(keys))), windows)
-        tables, rows = self._memory.find(keys, tables_of)
+        tables, rows = self.memory.find(keys, tables_of)
         types = torch.tensor(rows, device=windows.types.device)[windows.types]
         return self._read(tables, windows._replace(types=types))
 

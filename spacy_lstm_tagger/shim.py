@@ -105,7 +105,7 @@ class NetworkShim(PyTorchShim):
         RETURNS (Floats2d): The network's output.
         """
         with one_thread(), torch.inference_mode():
-            reader = self._prepare_reader(bf16 and computes_bf16(self.device.type))
+            reader = self.prepare_reader(bf16=bf16 and computes_bf16(self.device.type))
             width = self._require_network().output_width
             output = torch.empty(n_tokens, width, device=self.device)
             for tokens, windows in parts:
@@ -118,6 +118,14 @@ class NetworkShim(PyTorchShim):
                 )
                 output[torch.as_tensor(tokens, device=self.device)] = found
         return cast(Floats2d, torch2xp(output))
+
+    def prepare_reader(self, *, bf16: bool) -> Reader:
+        """Prepare the network for prediction, unless it is; ValueError if there is none yet."""
+        reader = self._reader
+        if reader is None or reader.bf16 != bf16:
+            with torch.inference_mode():
+                self._reader = reader = reader_of(self._require_network(), bf16)
+        return reader
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
         self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
@@ -255,12 +263,6 @@ class NetworkShim(PyTorchShim):
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
         return self._model
-
-    def _prepare_reader(self, bf16: bool) -> Reader:
-        reader = self._reader
-        if reader is None or reader.bf16 != bf16:
-            self._reader = reader = reader_of(self._require_network(), bf16)
-        return reader
 
     def _computing(self, bf16: bool) -> torch.autocast:
         device = self.device.type
