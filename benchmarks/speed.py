@@ -3,9 +3,10 @@
     python benchmarks/speed.py FOLDER
 
 FOLDER holds a treebank, as for accuracy.py. The taggers have the treebank's labels and vocabulary,
-and weights as they are before training, which cost as much as trained ones. Times are medians of
-runs that alternate between the systems, so that whatever else the machine does befalls them all;
-the ratios count, more than the figures. The tables are Markdown; --json writes them as JSON, too.
+and weights as they are before training, which cost as much as trained ones; Docs are made before
+the clock starts. Times are medians of runs that alternate between the systems, so that whatever
+else the machine does befalls them all; the ratios count, more than the figures. The tables are
+Markdown; --json writes them as JSON, too.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ print(time.perf_counter() - start)
 """
 Words = list[list[str]]
 Row = dict[str, Any]
+Run = Callable[[], object]
 
 
 def make_pipeline(name: str, docs: list[Doc], lang: str, **changes: Any) -> Language:
@@ -67,11 +70,15 @@ def words_of(doc: Iterable[Any]) -> list[str]:
     return [token.text for token in doc]
 
 
-def measure(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each run; they take turns, and the first turn is not counted."""
+def measure(runs: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, float]:
+    """Return the median seconds of each run; they take turns, and the first turn is not counted.
+
+    runs: Functions that prepare a run, and return it; the time to prepare is not counted.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
-        for name, run in runs.items():
+        for name, prepare in runs.items():
+            run = prepare()
             start = time.perf_counter()
             run()
             if repeat:
@@ -79,11 +86,10 @@ def measure(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str,
     return {name: float(numpy.median(values)) for name, values in seconds.items()}
 
 
-def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Callable[[], object]:
-    """Return a run that tags Docs; a cold one remembers nothing from batch to batch."""
+def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Callable[[], Run]:
+    """Prepare a run that tags Docs; a cold one remembers nothing from batch to batch."""
 
-    def run() -> None:
-        docs = [Doc(nlp.vocab, words=words) for words in texts]
+    def run(docs: list[Doc]) -> None:
         for batch in minibatch(docs, batch_size) if cold else [docs]:
             if cold:
                 component: Any = nlp.get_pipe("lstm_tagger")
@@ -91,11 +97,11 @@ def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Cal
             for _ in nlp.pipe(batch, batch_size=batch_size):
                 pass
 
-    return run
+    return lambda: partial(run, [Doc(nlp.vocab, words=words) for words in texts])
 
 
-def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], object]:
-    """Return a run of the bare LSTMs that our tagger has for its words, on its windows."""
+def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
+    """Prepare a run of the bare LSTMs that our tagger has for its words, on its windows."""
     component: Any = nlp.get_pipe("lstm_tagger")
     network = component.model.shims[0]._model
     inputs = []
@@ -111,7 +117,7 @@ def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], object]
             for steps in inputs:
                 lstm(steps)
 
-    return run
+    return lambda: run
 
 
 def throughput(
@@ -207,18 +213,16 @@ def long_docs(pipelines: dict[str, Language], words: list[str]) -> list[Row]:
 def scaling(nlp: Language, texts: Words, repeats: int) -> list[Row]:
     """Compare one and more threads, and one and more processes."""
 
-    def threads(n: int) -> Callable[[], object]:
-        parts = [texts[i::n] for i in range(n)]
-
-        def run() -> None:
+    def threads(n: int) -> Callable[[], Run]:
+        def run(parts: list[Run]) -> None:
             with ThreadPoolExecutor(n) as pool:
-                list(pool.map(lambda part: tag(nlp, part, 128)(), parts))
+                list(pool.map(lambda part: part(), parts))
 
-        return run
+        return lambda: partial(run, [tag(nlp, texts[i::n], 128)() for i in range(n)])
 
-    def processes(n: int) -> Callable[[], object]:
+    def processes(n: int) -> Callable[[], Run]:
         joined = [" ".join(words) for words in texts]
-        return lambda: list(nlp.pipe(joined, n_process=n, batch_size=128))
+        return lambda: lambda: list(nlp.pipe(joined, n_process=n, batch_size=128))
 
     n_tokens = sum(map(len, texts))
     runs = {f"{n} threads": threads(n) for n in (1, 2, 4)}
@@ -231,7 +235,8 @@ def scaling(nlp: Language, texts: Words, repeats: int) -> list[Row]:
 
 def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> list[Row]:
     """Compare training on batches of a thousand words, and find out where our time goes."""
-    runs, profile = {}, cProfile.Profile()
+    runs: dict[str, Run] = {}
+    profile = cProfile.Profile()
     batches = [docs[i : i + 6] for i in range(0, 60, 6)]
     for name, nlp in pipelines.items():
         optimizer = nlp.create_optimizer()
@@ -245,7 +250,7 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
                 nlp.update(batch, sgd=optimizer, drop=0.5)
 
         runs[name] = run
-    seconds = measure(runs, repeats)
+    seconds = measure({name: partial(partial, run) for name, run in runs.items()}, repeats)
     n_tokens = sum(len(doc) for batch in batches for doc in batch)
     rows: list[Row] = [
         {"training": name, "tokens/s": f"{n_tokens / value:,.0f}"}
@@ -280,7 +285,7 @@ def startup(pipelines: dict[str, Language], repeats: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for name, nlp in pipelines.items():
             nlp.to_disk(Path(folder, name))
-        loads = {name: lambda name=name: spacy.load(Path(folder, name)) for name in pipelines}
+        loads = {name: partial(partial, spacy.load, Path(folder, name)) for name in pipelines}
         seconds = measure(loads, repeats)
     return rows + [{"start": f"load {n}", "ms": f"{1000 * s:.0f}"} for n, s in seconds.items()]
 

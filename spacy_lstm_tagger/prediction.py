@@ -15,7 +15,7 @@ from torch.nn.functional import linear
 from .lstm import lay_out
 from .memory import Memory, Tables
 from .network import LSTMEncoder, TaggerNetwork
-from .recurrence import Recurrence, packed_linear
+from .recurrence import PackedLinear, Recurrence
 
 if TYPE_CHECKING:
     from .features import TypeIds, Windows
@@ -127,15 +127,15 @@ class TaggerReader(Reader):
         super().__init__(network, bf16)
         hidden_width = network.width - network.n_inputs * network.input_width
         weight = network.output.weight
-        self._weights = weight[:, hidden_width:].split(network.input_width, dim=1)
-        self._output = packed_linear(weight[:, :hidden_width], network.output.bias)
+        self._skip_weights = weight[:, hidden_width:].split(network.input_width, dim=1)
+        self._output = PackedLinear(weight[:, :hidden_width], network.output.bias)
 
     def _skips(self, vectors: Tensor) -> list[Tensor]:
-        return [linear(vectors, weight) for weight in self._weights]
+        return [linear(vectors, weight) for weight in self._skip_weights]
 
     def _join(self, hidden: Tensor, tables: Tables, windows: "Windows") -> Tensor:
         scores = self._output(hidden)
-        for found in self._look_up(tables[1 : 1 + len(self._weights)], windows):
+        for found in self._look_up(tables[1 : 1 + len(self._skip_weights)], windows):
             scores += found
         return scores
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from spacy_lstm_tagger import recurrence
 from spacy_lstm_tagger.lstm import LSTMLayer
-from spacy_lstm_tagger.recurrence import Recurrence, packed_linear, schedule
+from spacy_lstm_tagger.recurrence import PackedLinear, Recurrence, schedule
 
 INPUT_WIDTH, WIDTH, N_INPUTS = 5, 4, 6
 LENGTHS = [[1], [7], [1, 1, 1], [3, 3], [2, 5, 1, 5, 9], [20, 1], [*range(1, 30)]]
@@ -40,28 +40,36 @@ def run_slowly(layer: LSTMLayer, inputs: Tensor, lengths: list[int]) -> Tensor:
     return torch.cat(outputs)
 
 
-def schedule_slowly(lengths: list[int], directions: int) -> list[list[int]]:
-    """Number all readings step by step, of each step direction by direction, the longest first."""
+def schedule_slowly(lengths: list[int], directions: int, group: int) -> list[list[int]]:
+    """Number all readings step by step, of each step direction by direction, the longest first;
+    sequences of a group are as long as their longest.
+    """
     begins = [sum(lengths[:i]) for i in range(len(lengths))]
     longest_first = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     cells = [[-1] * directions for _ in range(sum(lengths))]
     n_cells = 0
     for step, direction in product(range(max(lengths)), range(directions)):
-        for i in longest_first:
+        for rank, i in enumerate(longest_first):
             if step < lengths[i]:
                 offset = lengths[i] - 1 - step if direction else step
                 cells[begins[i] + offset][direction] = n_cells
-                n_cells += 1
+            n_cells += step < lengths[longest_first[rank - rank % group]]
     return cells
 
 
+@pytest.mark.parametrize("group", [1, 3, 8])
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_all_sequences_are_read_step_by_step(lengths: list[int], directions: int) -> None:
+def test_all_sequences_are_read_step_by_step(
+    lengths: list[int], directions: int, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurrence, "GROUP", group)
     runs, cells = schedule(torch.tensor(lengths), directions)
-    assert cells.tolist() == schedule_slowly(lengths, directions)
+    assert cells.tolist() == schedule_slowly(lengths, directions, group)
+    ranked = sorted(lengths, reverse=True)
+    padded = [ranked[i - i % group] for i in range(len(ranked))]
     assert [columns for columns, steps in runs for _ in range(steps)] == [
-        sum(length > step for length in lengths) for step in range(max(lengths))
+        sum(length > step for length in padded) for step in range(max(lengths))
     ]
 
 
@@ -96,17 +104,19 @@ def test_projections_may_be_used_again() -> None:
     assert_close(first, second, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 40])
+@pytest.mark.parametrize("n_rows", [0, 1, 4, 5, 9])
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("has_onednn", [False, True])
 def test_packed_weights_are_the_same_weights(
     n_rows: int, has_bias: bool, has_onednn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recurrence, "BLOCK_ROWS", 4)
     if not has_onednn:
         monkeypatch.setattr(torch.ops, "mkldnn", None)
     linear = nn.Linear(8, 6, bias=has_bias)
-    rows = torch.randn(n_rows, 8)
+    rows = torch.randn(n_rows, 6)
     with torch.inference_mode():
-        found = packed_linear(linear.weight[:, 2:], linear.bias)(rows[:, 2:].contiguous())
-        expected = nn.functional.linear(rows[:, 2:], linear.weight[:, 2:], linear.bias)
-    assert_close(found, expected)
+        packed = PackedLinear(linear.weight[:, 2:], linear.bias)
+        expected = nn.functional.linear(rows, linear.weight[:, 2:], linear.bias)
+        assert_close(packed(rows), expected)
+        assert_close(packed.multiply(rows), expected)
