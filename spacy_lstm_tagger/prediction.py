@@ -80,9 +80,9 @@ class Reader:
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
             hidden = self._run(tables, windows.types, windows.lengths)
         outputs = self._join(hidden.float(), tables, windows)
-        return (
-            outputs.index_select(0, windows.kept) if len(windows.kept) < len(outputs) else outputs
-        )
+        if len(windows.kept) < len(outputs):
+            outputs = outputs.index_select(0, windows.kept)
+        return outputs
 
     def _run(self, tables: Tables, types: Tensor, lengths: Tensor) -> Tensor:
         """Return (positions, directions * width) hidden states of the last layer."""

@@ -7,6 +7,7 @@ directions of reading a step further at a time, the longest sequences first, so 
 any padding.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -144,17 +145,19 @@ class PackedLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None):
-        self.weight, self.bias = weight, bias
+        self._linear = partial(linear, weight=weight, bias=bias)
+        self.multiply: Callable[[Tensor], Tensor] = self._linear
         try:
             operations = torch.ops.mkldnn
             packed = operations._reorder_linear_weight(weight.contiguous())
             multiply = operations._linear_pointwise.default
             self.multiply = lambda rows: multiply(rows, packed, bias, "none", [], "")
-        except (AttributeError, RuntimeError):  # a processor or a torch without oneDNN
-            self.multiply = partial(linear, weight=weight, bias=bias)
+        except (AttributeError, RuntimeError):
+            pass  # a device or a torch without oneDNN
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Multiply any number of rows, (rows, input_width), in blocks of one size."""
-        blocks = rows.split(BLOCK_ROWS)
-        products = [self.multiply(block) for block in blocks[:-1]]
-        return torch.cat([*products, linear(blocks[-1], self.weight, self.bias)])
+        if len(rows) <= BLOCK_ROWS or self.multiply is self._linear:
+            return self._linear(rows)
+        *blocks, rest = rows.split(BLOCK_ROWS)
+        return torch.cat([*map(self.multiply, blocks), self._linear(rest)])

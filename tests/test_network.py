@@ -53,7 +53,7 @@ sys.modules["spacy"] = sys.modules["thinc"] = None
 package = sys.modules["spacy_lstm_tagger"] = ModuleType("spacy_lstm_tagger")
 package.__path__ = [sys.argv[1]]
 import torch
-from spacy_lstm_tagger import network
+from spacy_lstm_tagger import network, prediction
 encoder = network.LSTMEncoder(
     n_words=3, n_affixes=3, n_characters=3, vector_width=0, word_width=4, character_width=4,
     character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,

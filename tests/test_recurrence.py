@@ -120,3 +120,8 @@ def test_packed_weights_are_the_same_weights(
         expected = nn.functional.linear(rows, linear.weight[:, 2:], linear.bias)
         assert_close(packed(rows), expected)
         assert_close(packed.multiply(rows), expected)
+
+
+def test_weights_of_other_devices_are_not_packed() -> None:
+    rows = PackedLinear(torch.ones(3, 2, device="meta"))(torch.ones(5, 2, device="meta"))
+    assert rows.device.type == "meta" and rows.shape == (5, 3)
