@@ -22,7 +22,7 @@ class Generation:
 
 
 class Memory:
-    """Tables that have a row for each word type. Threads may share it; a copy is empty."""
+    """Tables that have a row for each word type. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -70,6 +70,3 @@ class Memory:
             return True
         finally:
             self._lock.release()
-
-    def __reduce__(self) -> tuple[type["Memory"], tuple[()]]:
-        return Memory, ()

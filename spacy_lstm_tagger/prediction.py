@@ -6,6 +6,7 @@ that have a row for each type, and computes of each token only what they don't s
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,10 @@ MIN_COLUMNS = 16  # sequences side by side that make a `Recurrence` faster than 
 
 
 class Reader:
-    """Read as an encoder does whose weights won't change any more."""
+    """Read as an encoder does whose weights won't change any more.
+
+    memory: What it knows of word types.
+    """
 
     def __init__(self, network: LSTMEncoder, bf16: bool):
         """Prepare a network for prediction on its device.
@@ -34,6 +38,7 @@ class Reader:
         bf16 (bool): Whether its LSTMs over words shall compute in bfloat16.
         """
         self.network, self.bf16, self.memory = network, bf16, Memory()
+        self._turn = Lock()
         is_on_cpu = network.words.weight.device.type == "cpu"
         first: Any = network.layers[0]
         self._recurrence = Recurrence(first) if is_on_cpu and not bf16 else None
@@ -87,18 +92,29 @@ class Reader:
     def _run(self, tables: Tables, types: Tensor, lengths: Tensor) -> Tensor:
         """Return (positions, directions * width) hidden states of the last layer."""
         first, *others = self.network.layers
-        recurrence = self._recurrence if len(types) >= MIN_COLUMNS * lengths.max() else None
-        if recurrence:
-            hidden = recurrence.run(tables[-1], types, lengths)
-            if not others:
-                return hidden
+        hidden = self._recur(tables[-1], types, lengths)
+        if hidden is not None and not others:
+            return hidden
         layout = lay_out(lengths, self.network.directions)
-        if not recurrence:  # straight from the types
+        if hidden is None:  # straight from the types
             by_type = [[types[grid] for grid in grids] for grids in layout.grids]
             hidden, _ = first(tables[0], layout._replace(grids=by_type))
         for layer in others:
             hidden, _ = layer(hidden, layout)
         return hidden
+
+    def _recur(self, projected: Tensor, types: Tensor, lengths: Tensor) -> Tensor | None:
+        """Run the first layer as a `Recurrence`, if that is faster. One thread does so at a time,
+        as Python takes part in each step: several would wait for each other at each, while an
+        `nn.LSTM` leaves Python alone.
+        """
+        is_dense = len(types) >= MIN_COLUMNS * lengths.max()
+        if not self._recurrence or not is_dense or not self._turn.acquire(blocking=False):
+            return None
+        try:
+            return self._recurrence.run(projected, types, lengths)
+        finally:
+            self._turn.release()
 
     def _look_up(self, tables: Tables, windows: "Windows") -> Iterator[Tensor]:
         """Yield (positions, width) for each skip connection: what a table says of the word at a

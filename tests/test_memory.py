@@ -1,7 +1,5 @@
 """Tests of `memory.py`."""
 
-import copy
-import pickle
 from collections.abc import Sequence
 
 import pytest
@@ -86,11 +84,3 @@ def test_rows_stay_when_others_are_added_meanwhile(maker: Maker) -> None:
     assert [table[rows[0]].tolist() for table in tables] == [[1.0, 1.0], [1.0]]
     maker.find(memory, [9, 7])
     assert maker.made == [[7, 8, 9]]
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_copy_is_empty(copied, maker: Maker) -> None:
-    memory = Memory()
-    maker.find(memory, [1])
-    maker.find(copied(memory), [1])
-    assert maker.made == [[1], [1]]

@@ -105,6 +105,16 @@ def test_a_reader_reads_as_the_network_does(
         assert_close(read(reader, ids, remember=remember), expected)
 
 
+def test_a_thread_does_not_wait_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "MIN_COLUMNS", 1)
+    network, ids = make_network(n_labels=4), make_ids()
+    reader = reader_of(network, False)
+    with reader._turn:  # as while another thread reads
+        alone = read(reader, ids)
+    assert_close(alone, network(*ids)[0])
+    assert_close(read(reader, ids), alone)
+
+
 @pytest.mark.parametrize("max_types", [1, 3, 8])
 def test_types_are_embedded_some_at_a_time(max_types: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction, "MAX_TYPES", max_types)
