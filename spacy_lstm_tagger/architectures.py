@@ -10,15 +10,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .features import (
-    Ints1d,
-    TypeIds,
-    find_types,
-    learn_vocabulary,
-    split,
-    type_ids,
-    windows_of,
-)
+from .features import Ints1d, TypeIds, find_types, learn_vocabulary, split, type_ids, windows_of
 from .network import LSTMEncoder, TaggerNetwork, widths
 from .shim import NetworkShim
 from .with_crf import with_crf

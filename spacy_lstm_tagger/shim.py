@@ -20,9 +20,7 @@ from .features import Ints1d, from_lists, to_lists
 from .prediction import Reader, reader_of
 from .threads import one_thread
 
-CHECKSUM_LENGTH = (
-    4  # bytes of a CRC-32, which finds damage as a digest does, in a third of the time
-)
+CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
 
 @cache

@@ -266,8 +266,7 @@ def test_tagger_hands_state_and_dropout_to_its_encoder() -> None:
 
 @pytest.mark.parametrize("kept", [[], [0], [3, 5, 16], list(range(17))])
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_tagger_scores_types_as_it_scores_tokens(settings: dict[str, Any], kept: list[int]) -> None:
-    """Without dropout it takes a shorter way, also with a state."""
+def test_tagger_scores_what_its_encoder_keeps(settings: dict[str, Any], kept: list[int]) -> None:
     network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, **settings})
     torch.nn.init.normal_(network.words.weight)
     ids, begin = make_ids(SENTENCES, kept), make_state(network, len(SENTENCES))
