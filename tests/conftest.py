@@ -14,6 +14,8 @@ from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
 
+from spacy_lstm_tagger.shim import runs_bf16
+
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
 SENTENCES = [
@@ -64,6 +66,13 @@ model = ${components.tags.model}
 @pytest.fixture
 def nlp() -> Language:
     return spacy.blank("xx")  # made four times as fast as "en"
+
+
+@pytest.fixture
+def needs_bf16() -> None:
+    """Skip a test where PyTorch has no bfloat16 LSTMs, not even emulated ones."""
+    if not runs_bf16():
+        pytest.skip("oneDNN refuses bfloat16 LSTMs on this processor: it has no AVX-512")
 
 
 @pytest.fixture

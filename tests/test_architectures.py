@@ -22,7 +22,7 @@ from thinc.types import Floats2d
 from torch import nn
 
 import spacy_lstm_tagger
-from spacy_lstm_tagger import architectures
+from spacy_lstm_tagger import architectures, shim
 from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
 from spacy_lstm_tagger.shim import computes_bf16
 
@@ -238,6 +238,7 @@ def bf16_support(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], N
     computes_bf16.cache_clear()
 
 
+@pytest.mark.usefixtures("needs_bf16")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_bf16_computes_about_the_same(
     make_model: Callable[..., DocModel],
@@ -279,6 +280,21 @@ def test_where_bf16_cannot_help_a_warning_says_so_once(
         model.predict(docs)
 
 
+def test_where_onednn_refuses_bf16_fp32_takes_its_place(
+    make_model: Callable[..., DocModel],
+    docs: list[Doc],
+    bf16_support: Callable[[bool], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bf16_support(True)
+    monkeypatch.setattr(shim, "runs_bf16", lambda: False)
+    model = make_model(precision="bf16")
+    with pytest.warns(UserWarning, match='precision = "bf16" can.t help'):
+        found = model.predict(docs)
+    assert_close(found, make_model().predict(docs), 0)
+
+
+@pytest.mark.usefixtures("needs_bf16")
 def test_a_model_may_be_loaded_with_another_precision(
     make_model: Callable[..., DocModel], docs: list[Doc], bf16_support: Callable[[bool], None]
 ) -> None:

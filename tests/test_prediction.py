@@ -131,7 +131,7 @@ def test_types_are_embedded_some_at_a_time(max_types: int, monkeypatch: pytest.M
     assert sum(n_described) == 8 and max(n_described) == max_types
 
 
-@pytest.mark.filterwarnings("ignore:precision")
+@pytest.mark.usefixtures("needs_bf16")
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_bf16_is_close_and_its_output_is_fp32(settings: dict[str, Any]) -> None:
     network, ids = make_network(**settings), make_ids()
