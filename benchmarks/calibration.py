@@ -19,7 +19,7 @@ from spacy.tokens import Doc
 from spacy.training.converters import conllu_to_docs
 from thinc.api import to_numpy
 
-from spacy_lstm_tagger.tagger import LSTMTagger
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 N_BINS = 10
 Floats = NDArray[numpy.float64]

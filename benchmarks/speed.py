@@ -37,17 +37,18 @@ from spacy.training import Example
 from spacy.util import load_model_from_config, minibatch
 from torch import nn
 
-from spacy_lstm_tagger.architectures import PREDICTION_WINDOW
-from spacy_lstm_tagger.features import find_types, windows_of
-from spacy_lstm_tagger.lstm import lay_out
-from spacy_lstm_tagger.memory import Memory
+from spacy_lstm_tagger.model.architectures import PREDICTION_WINDOW
+from spacy_lstm_tagger.model.features import find_types
+from spacy_lstm_tagger.model.windows import windows_of
+from spacy_lstm_tagger.network.lstm import lay_out
+from spacy_lstm_tagger.network.memory import Memory
 
 BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]
 STARTUP = """
 import time, spacy, torch
 start = time.perf_counter()
-import spacy_lstm_tagger.tagger, spacy_lstm_tagger.architectures
+import spacy_lstm_tagger.pipeline.tagger, spacy_lstm_tagger.model.architectures
 print(time.perf_counter() - start)
 """
 Words = list[list[str]]

@@ -1,5 +1,6 @@
 """An LSTM tagger for spaCy: the component `lstm_tagger` and its architectures."""
 
-from .tagger import LSTMTagger
+from .pipeline.confidence import register_extensions
+from .pipeline.tagger import LSTMTagger
 
-__all__ = ["LSTMTagger"]
+__all__ = ["LSTMTagger", "register_extensions"]

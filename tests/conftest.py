@@ -14,7 +14,7 @@ from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
 
-from spacy_lstm_tagger.shim import runs_bf16
+from spacy_lstm_tagger.network.precision import runs_bf16
 
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 

@@ -18,7 +18,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import SGD, Model
 
-from spacy_lstm_tagger.tagger import LSTMTagger
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 TEXTS = ["The dog ate the apple", "", "Everybody read", "an unknown 🐈", "that book " * 60]
 ATTRIBUTES = ["tag", "pos", "morph"]

@@ -22,9 +22,10 @@ from thinc.types import Floats2d
 from torch import nn
 
 import spacy_lstm_tagger
-from spacy_lstm_tagger import architectures, shim
-from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
-from spacy_lstm_tagger.shim import computes_bf16
+from spacy_lstm_tagger.model import architectures
+from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.network import precision
+from spacy_lstm_tagger.network.precision import computes_bf16
 
 MakeDocs = Callable[..., list[Doc]]
 DocModel = Model[list[Doc], list[Floats2d]]
@@ -104,7 +105,7 @@ def vocabulary_of(model: DocModel) -> dict[str, Any]:
 
 
 def test_entry_points_are_what_decorators_registered() -> None:
-    for module in pkgutil.iter_modules(spacy_lstm_tagger.__path__, "spacy_lstm_tagger."):
+    for module in pkgutil.walk_packages(spacy_lstm_tagger.__path__, "spacy_lstm_tagger."):
         importlib.import_module(module.name)
     registered = {
         keys[1:]
@@ -287,7 +288,7 @@ def test_where_onednn_refuses_bf16_fp32_takes_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bf16_support(True)
-    monkeypatch.setattr(shim, "runs_bf16", lambda: False)
+    monkeypatch.setattr(precision, "runs_bf16", lambda: False)
     model = make_model(precision="bf16")
     with pytest.warns(UserWarning, match='precision = "bf16" can.t help'):
         found = model.predict(docs)

@@ -10,9 +10,10 @@ from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
 from torch import Tensor
 
-from .crf import log_marginals, max_marginals
-from .features import Ints1d, Windows, cut, split
-from .threads import one_thread
+from ..network.crf import k_best, log_marginals, max_marginals
+from ..network.inputs import Windows
+from ..network.threads import one_thread
+from .windows import Ints1d, cut, split
 
 DocModel = Model[list[Doc], list[Floats2d]]
 
@@ -94,6 +95,21 @@ def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Fl
             seen, windows, kept = (torch.from_numpy(ids).to(scores.device) for ids in part)
             decoded[torch.from_numpy(tokens)] = score(scores[seen], windows, transitions)[kept]
     return _unflatten(model, decoded, lengths)
+
+
+def best_paths(model: DocModel, emissions: Floats2d, k: int) -> list[tuple[list[int], float]]:
+    """Find the k best sequences of labels of one Doc, read as a whole.
+
+    model (Model[list[Doc], list[Floats2d]]): What `with_crf` returned.
+    emissions (Floats2d): (tokens, labels) the scores of its emitter, for one token at least.
+    k (int): How many sequences; no more than there are.
+    RETURNS (list[tuple[list[int], float]]): The label of each token, and the logarithm of the
+        sequence's probability; the best first.
+    """
+    transitions = xp2torch(model.get_param("transitions")).double()
+    with one_thread(), torch.inference_mode():
+        sequences, scores = k_best(xp2torch(emissions).double(), transitions, k)
+    return list(zip(sequences.tolist(), scores.tolist(), strict=True))
 
 
 def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:

@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.tokens import Doc, Token
 
-from .features import find_types
+from ..model.features import find_types
 
 Lexicon = dict[str, list[str]]  # the labels that a word form may have
 Bools1d = NDArray[numpy.bool_]

@@ -1,4 +1,4 @@
-"""Tests of `network.py`: the torch modules against `nn.LSTM`, one sentence at a time."""
+"""Tests of `encoder.py`: the torch modules against `nn.LSTM`, one sentence at a time."""
 
 import subprocess
 import sys
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from spacy_lstm_tagger import network as network_module
-from spacy_lstm_tagger.features import TypeIds, Windows
-from spacy_lstm_tagger.lstm import LSTMLayer, State, lay_out
-from spacy_lstm_tagger.network import LSTMEncoder, TaggerNetwork
+from spacy_lstm_tagger.network import encoder as encoder_module
+from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
+from spacy_lstm_tagger.network.inputs import TypeIds, Windows
+from spacy_lstm_tagger.network.lstm import LSTMLayer, State, lay_out
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,
@@ -53,8 +53,8 @@ sys.modules["spacy"] = sys.modules["thinc"] = None
 package = sys.modules["spacy_lstm_tagger"] = ModuleType("spacy_lstm_tagger")
 package.__path__ = [sys.argv[1]]
 import torch
-from spacy_lstm_tagger import network, prediction
-encoder = network.LSTMEncoder(
+from spacy_lstm_tagger.network import encoder as module, prediction
+encoder = module.LSTMEncoder(
     n_words=3, n_affixes=3, n_characters=3, vector_width=0, word_width=4, character_width=4,
     character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,
     include_static_vectors=False,
@@ -428,6 +428,6 @@ def test_what_is_switched_off_has_no_parameters(setting: dict[str, Any], missing
 
 
 def test_the_network_runs_without_spacy() -> None:
-    folder = Path(network_module.__file__).parent
+    folder = Path(encoder_module.__file__).parent.parent
     command = [sys.executable, "-c", BLOCKED, str(folder)]
     assert subprocess.check_output(command, text=True).strip() == "(3, 44)"

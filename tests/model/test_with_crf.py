@@ -11,9 +11,9 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Adam, Model
 
-from spacy_lstm_tagger import with_crf as with_crf_module
-from spacy_lstm_tagger.crf import log_marginals, max_marginals
-from spacy_lstm_tagger.with_crf import decode, is_crf, with_crf
+from spacy_lstm_tagger.model import with_crf as with_crf_module
+from spacy_lstm_tagger.model.with_crf import decode, is_crf, with_crf
+from spacy_lstm_tagger.network.crf import log_marginals, max_marginals
 
 N_LABELS = 4
 

@@ -8,16 +8,14 @@ The modules have no training mode: a call drops as much as its argument says, so
 may serve many threads at a time.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
 
+from .inputs import TypeIds, Windows
 from .lstm import CharacterLSTM, LSTMLayer, State, lay_out, neighbours
-
-if TYPE_CHECKING:
-    from .features import TypeIds, Windows
 
 
 def widths(
@@ -94,15 +92,15 @@ class LSTMEncoder(nn.Module):
 
     def forward(
         self,
-        types: "TypeIds",
-        windows: "Windows",
+        types: TypeIds,
+        windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
         """Embed the types of a batch, and read its windows: `embed` and `read` in one."""
         return self.read(self.embed(types), windows, dropout, state)
 
-    def embed(self, types: "TypeIds") -> Tensor:
+    def embed(self, types: TypeIds) -> Tensor:
         """Return (types, input_width): what the LSTM over words reads of each type.
 
         A word's embedding is its difference from an unknown word, zero at first; so a word that
@@ -124,7 +122,7 @@ class LSTMEncoder(nn.Module):
     def read(
         self,
         vectors: Tensor,
-        windows: "Windows",
+        windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
@@ -175,7 +173,7 @@ class TaggerNetwork(LSTMEncoder):
     def read(
         self,
         vectors: Tensor,
-        windows: "Windows",
+        windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from spacy_lstm_tagger import prediction
-from spacy_lstm_tagger.features import TypeIds, Windows
-from spacy_lstm_tagger.network import LSTMEncoder, TaggerNetwork
-from spacy_lstm_tagger.prediction import reader_of
+from spacy_lstm_tagger.network import prediction
+from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
+from spacy_lstm_tagger.network.inputs import TypeIds, Windows
+from spacy_lstm_tagger.network.prediction import reader_of
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,

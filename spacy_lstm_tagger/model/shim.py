@@ -1,9 +1,7 @@
 """A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, cast
 from zlib import crc32
 
@@ -16,51 +14,13 @@ from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
-from .features import Ints1d, from_lists, to_lists
-from .prediction import Reader, reader_of
-from .threads import one_thread
+from ..network.precision import computes_bf16
+from ..network.prediction import Reader, reader_of
+from ..network.threads import one_thread
+from .vocabulary import from_lists, to_lists
+from .windows import Ints1d
 
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
-
-
-@cache
-def runs_bf16() -> bool:
-    """Return whether a bfloat16 LSTM runs on the processor, with its instructions or emulated.
-    oneDNN refuses it where there is no AVX-512, or where it was told not to use it.
-    """
-    rows, state, weights, biases = (
-        torch.zeros(shape, dtype=torch.float32, device="cpu")
-        for shape in ((1, 1, 1), (1, 1, 1), (4, 1), 4)
-    )
-    parameters = [weights, weights, biases, biases]
-    try:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            torch.lstm(rows, (state, state), parameters, True, 1, 0.0, False, False, False)
-    except RuntimeError:
-        return False
-    return True
-
-
-@cache
-def computes_bf16(device_type: str) -> bool:
-    """Return whether a device has instructions for bfloat16, and its library uses them for LSTMs;
-    if not, warn once.
-    """
-    if device_type == "cuda":
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        supported = any(
-            getattr(torch.cpu, name, bool)()
-            for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        )
-        supported = supported and runs_bf16()
-    if not supported:
-        warnings.warn(
-            'precision = "bf16" can\'t help here: the processor has no instructions for bfloat16 '
-            "(AVX512-BF16 or AMX), or PyTorch doesn't use them. The model computes in fp32.",
-            stacklevel=2,
-        )
-    return supported
 
 
 class NetworkShim(PyTorchShim):

@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import fix_random_seed
 
-from spacy_lstm_tagger.tagger import LSTMTagger
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 SEQUENCES = ["book read that Everybody apple", "ate dog", "The", "read The book dog"]
 

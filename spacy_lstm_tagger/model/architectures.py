@@ -10,12 +10,13 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from .features import Ints1d, TypeIds, find_types, learn_vocabulary, split, type_ids, windows_of
-from .network import LSTMEncoder, TaggerNetwork, widths
+from ..network.encoder import LSTMEncoder, TaggerNetwork, widths
+from ..network.inputs import TypeIds
+from .features import find_types, type_ids
 from .shim import NetworkShim
-from .with_crf import with_crf
-
-DocModel = Model[list[Doc], list[Floats2d]]
+from .vocabulary import learn_vocabulary
+from .windows import Ints1d, split, windows_of
+from .with_crf import DocModel, with_crf
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
 MAX_POSITIONS = 2**15  # that prediction computes at a time: more would cost memory, not save time

@@ -7,19 +7,17 @@ that have a row for each type, and computes of each token only what they don't s
 
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from .encoder import LSTMEncoder, TaggerNetwork
+from .inputs import TypeIds, Windows
 from .lstm import lay_out
 from .memory import Memory, Tables
-from .network import LSTMEncoder, TaggerNetwork
 from .recurrence import PackedLinear, Recurrence
-
-if TYPE_CHECKING:
-    from .features import TypeIds, Windows
 
 MAX_TYPES = 2**12  # that are embedded at a time: more would cost memory, not save time
 MIN_COLUMNS = 16  # sequences side by side that make a `Recurrence` faster than an `nn.LSTM`
@@ -46,8 +44,8 @@ class Reader:
     def read(
         self,
         keys: Sequence[int],
-        describe: Callable[[Sequence[int]], "TypeIds"],
-        windows: "Windows",
+        describe: Callable[[Sequence[int]], TypeIds],
+        windows: Windows,
         *,
         remember: bool = True,
     ) -> Tensor:
@@ -71,7 +69,7 @@ class Reader:
         types = torch.tensor(rows, device=windows.types.device)[windows.types]
         return self._read(tables, windows._replace(types=types))
 
-    def _tables_of(self, types: "TypeIds") -> Tables:
+    def _tables_of(self, types: TypeIds) -> Tables:
         """Return tables, (types, width) each: what the LSTM reads, what the output needs of it,
         and last, if there is a `Recurrence`, what that reads.
         """
@@ -79,7 +77,7 @@ class Reader:
         tables = [vectors, *self._skips(vectors)]
         return [*tables, self._recurrence.project(vectors)] if self._recurrence else tables
 
-    def _read(self, tables: Tables, windows: "Windows") -> Tensor:
+    def _read(self, tables: Tables, windows: Windows) -> Tensor:
         """Read windows whose types are rows of tables."""
         device = tables[0].device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bf16):
@@ -116,7 +114,7 @@ class Reader:
         finally:
             self._turn.release()
 
-    def _look_up(self, tables: Tables, windows: "Windows") -> Iterator[Tensor]:
+    def _look_up(self, tables: Tables, windows: Windows) -> Iterator[Tensor]:
         """Yield (positions, width) for each skip connection: what a table says of the word at a
         position, of the one before it, and of the one after it; zeros where there is none.
         """
@@ -131,7 +129,7 @@ class Reader:
         """Return what the output needs of a type that is not what the LSTM reads of it."""
         return []
 
-    def _join(self, hidden: Tensor, tables: Tables, windows: "Windows") -> Tensor:
+    def _join(self, hidden: Tensor, tables: Tables, windows: Windows) -> Tensor:
         """Return the network's output at all positions."""
         return torch.cat((hidden, *self._look_up(tables[:1], windows)), dim=1)
 
@@ -149,7 +147,7 @@ class TaggerReader(Reader):
     def _skips(self, vectors: Tensor) -> list[Tensor]:
         return [linear(vectors, weight) for weight in self._skip_weights]
 
-    def _join(self, hidden: Tensor, tables: Tables, windows: "Windows") -> Tensor:
+    def _join(self, hidden: Tensor, tables: Tables, windows: Windows) -> Tensor:
         scores = self._output(hidden)
         for found in self._look_up(tables[1 : 1 + len(self._skip_weights)], windows):
             scores += found

@@ -6,7 +6,7 @@ import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.lexicon import allowed_labels, check_lexicon, register_allowed
+from spacy_lstm_tagger.pipeline.lexicon import allowed_labels, check_lexicon, register_allowed
 
 LABELS = ("A", "B", "C")
 

@@ -16,9 +16,9 @@ from thinc.api import SGD, Adam, Model, set_dropout_rate
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from spacy_lstm_tagger.architectures import LSTMTagger, LSTMTok2Vec
-from spacy_lstm_tagger.network import TaggerNetwork
-from spacy_lstm_tagger.shim import NetworkShim
+from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.model.shim import NetworkShim
+from spacy_lstm_tagger.network.encoder import TaggerNetwork
 
 MakeModel = Callable[..., Model[list[Doc], list[Floats2d]]]
 

@@ -4,22 +4,21 @@ Emissions are what a model says of each label of a token by itself; a CRF joins 
 Of any other model, each token is decided by itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import count, islice
 from math import prod
 from typing import Any, NamedTuple, cast
 
-import torch
+import numpy
 from spacy.tokens import Doc
-from thinc.api import Model, to_numpy, xp2torch
+from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
-from . import crf
+from ..model.with_crf import DocModel, best_paths, decode, is_crf
 from .confidence import check_k
 from .lexicon import Bools2d
-from .threads import one_thread
-from .with_crf import decode, is_crf
 
-DocModel = Model[list[Doc], list[Floats2d]]
 LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
 
 
@@ -119,18 +118,66 @@ def best_sequences(
     check_k(k, prod((emissions > -float("inf")).sum(axis=1).tolist()), "sequences of labels")
     if not len(emissions):
         return [Labelling([], 0.0)]
-    with one_thread(), torch.inference_mode():
-        if is_crf(model):
-            scores = xp2torch(emissions).double()
-            transitions = xp2torch(model.get_param("transitions")).double()
-        else:
-            (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
-            scores = torch.from_numpy(probabilities).double().log()
-            transitions = scores.new_zeros(len(labels), len(labels))
-        sequences, log_probabilities = crf.k_best(scores, transitions, k)
-    return [
-        Labelling([labels[i] for i in sequence], log_probability)
-        for sequence, log_probability in zip(
-            sequences.tolist(), log_probabilities.tolist(), strict=True
-        )
-    ]
+    if is_crf(model):
+        sequences: Iterable[tuple[list[int], float]] = best_paths(model, emissions, k)
+    else:
+        (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
+        sequences = islice(_best_choices(probabilities), k)
+    return [Labelling([labels[i] for i in label_ids], score) for label_ids, score in sequences]
+
+
+class Change(NamedTuple):
+    """One token's label, changed from its best one, and the changes before it.
+
+    loss: What all these changes take away from the logarithm of the probability.
+    number: Counts all changes, so that no two are equal.
+    place: The place of the token among all tokens, those first that lose least by a change.
+    rank: The rank of the token's label, from 1 on.
+    before: The changes of tokens at lower places.
+    """
+
+    loss: float
+    number: int
+    place: int
+    rank: int
+    before: "Change | None"
+
+
+def _best_choices(probabilities: Floats2d) -> Iterator[tuple[list[int], float]]:
+    """Yield the sequences of labels of independent tokens, the best first, with the logarithms of
+    their probabilities. Each sequence but the best is another one with one more change, and is
+    reached from that one alone; so a heap of changes has the next best on top.
+    """
+    with numpy.errstate(divide="ignore"):
+        scores = numpy.log(cast(Any, probabilities), dtype="float64")
+    ranking = numpy.argsort(-scores, axis=1, kind="stable")
+    scores = numpy.take_along_axis(scores, ranking, axis=1)
+    losses = scores[:, :1] - scores
+    best, log_probability = ranking[:, 0].tolist(), float(scores[:, 0].sum())
+    yield best, log_probability
+    n_tokens, n_labels = losses.shape
+    if n_labels == 1:
+        return
+    order = numpy.argsort(losses[:, 1], kind="stable").tolist()
+    numbers = count()
+    heap: list[Change] = []
+
+    def push(place: int, rank: int, before: Change | None) -> None:
+        if place < n_tokens and rank < n_labels:
+            loss = float(losses[order[place], rank]) + (before.loss if before else 0.0)
+            if loss < float("inf"):
+                heappush(heap, Change(loss, next(numbers), place, rank, before))
+
+    push(0, 1, None)
+    while heap:
+        last = heappop(heap)
+        label_ids, change = list(best), cast("Change | None", last)
+        while change:
+            token = order[change.place]
+            label_ids[token] = int(ranking[token, change.rank])
+            change = change.before
+        yield label_ids, log_probability - last.loss
+        push(last.place, last.rank + 1, last.before)
+        push(last.place + 1, 1, last)
+        if last.rank == 1:
+            push(last.place + 1, 1, last.before)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from spacy_lstm_tagger import memory as memory_module
-from spacy_lstm_tagger.memory import Memory, Tables
+from spacy_lstm_tagger.network import memory as memory_module
+from spacy_lstm_tagger.network.memory import Memory, Tables
 
 WIDTHS = [2, 1]
 ROW_SIZE = 4 * sum(WIDTHS)

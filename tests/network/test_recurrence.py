@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from spacy_lstm_tagger import recurrence
-from spacy_lstm_tagger.lstm import LSTMLayer
-from spacy_lstm_tagger.recurrence import PackedLinear, Recurrence, schedule
+from spacy_lstm_tagger.network import recurrence
+from spacy_lstm_tagger.network.lstm import LSTMLayer
+from spacy_lstm_tagger.network.recurrence import PackedLinear, Recurrence, schedule
 
 INPUT_WIDTH, WIDTH, N_INPUTS = 5, 4, 6
 LENGTHS = [[1], [7], [1, 1, 1], [3, 3], [2, 5, 1, 5, 9], [20, 1], [*range(1, 30)]]

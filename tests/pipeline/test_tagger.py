@@ -22,7 +22,7 @@ from spacy.vocab import Vocab
 from thinc.api import SGD, Adam, Optimizer, fix_random_seed
 from thinc.types import Floats2d
 
-from spacy_lstm_tagger.tagger import LSTMTagger, make_lstm_tagger
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger, make_lstm_tagger
 
 ATTRIBUTES = ["tag", "pos", "morph"]
 GOLD = {

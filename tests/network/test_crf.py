@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from spacy_lstm_tagger import crf as crf_module
-from spacy_lstm_tagger.crf import k_best, log_marginals, max_marginals
+from spacy_lstm_tagger.network import crf as crf_module
+from spacy_lstm_tagger.network.crf import k_best, log_marginals, max_marginals
 
 torchcrf = pytest.importorskip("torchcrf")
 INFINITY = float("inf")

@@ -65,7 +65,8 @@ def k_best(token: Token, k: int, *, attribute: str) -> list[tuple[str, float]]:
 def check_k(k: int, n: int, what: str) -> None:
     """Raise a ValueError if there are no k of something."""
     if not 1 <= k <= n:
-        raise ValueError(f"k = {k} must be from 1 to {n}, the number of {what}")
+        allowed = f"from 1 to {n}, the number of {what}" if n < 10**18 else "at least 1"
+        raise ValueError(f"k = {k} must be {allowed}")
 
 
 def _of(token: Token, attribute: str) -> tuple[tuple[str, ...], Floats1d]:

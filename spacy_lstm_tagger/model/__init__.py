@@ -1,0 +1,1 @@
+"""What joins spaCy to PyTorch: Thinc models, from Docs to scores."""
