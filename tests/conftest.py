@@ -147,7 +147,7 @@ def weights_of() -> Callable[[Model], dict[str, numpy.ndarray]]:
             f"{i} {name}": value.detach().numpy().copy()
             for i, node in enumerate(model.walk())
             for shim in node.shims
-            for name, value in shim._model.state_dict().items()
+            for name, value in shim.network.state_dict().items()
         }
 
     return weights

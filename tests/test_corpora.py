@@ -79,7 +79,7 @@ def test_pretrained_weights_arrive(pretraining_config: Config, tmp_path: Path) -
     assert model.to_bytes() == (tmp_path / "model-last.bin").read_bytes()
     words = model.shims[0].vocabulary["words"]
     assert {"wug", "blick", "glorp", "dog", "ate", "every"} <= words.keys()
-    weights = model.shims[0]._model.words.weight
+    weights = model.shims[0].network.words.weight
     assert weights[words["wug"]].abs().max() > 0  # it was learnt
     assert weights[words["dog"]].abs().max() == 0  # and this wasn't seen
     before = weights[words["dog"]].clone()

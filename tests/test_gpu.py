@@ -50,7 +50,7 @@ def make_docs(nlp: Language) -> list[Doc]:
 
 def test_a_tagger_learns_and_tags(trained: Language) -> None:
     model = trained.get_pipe("lstm_tagger").model
-    network = next(node.shims[0]._model for node in model.walk() if node.shims)
+    network = next(node.shims[0].network for node in model.walk() if node.shims)
     assert all(parameter.is_cuda for parameter in network.parameters())
     doc = trained("The dog ate the apple")
     assert [token.tag_ for token in doc] == ["DET", "NN", "V", "DET", "NN"]

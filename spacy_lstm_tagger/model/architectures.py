@@ -10,12 +10,11 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from ..network.encoder import LSTMEncoder, TaggerNetwork, widths
-from ..network.inputs import TypeIds
-from .features import find_types, type_ids
+from ..prediction.weights import widths
+from .features import forms_of, type_ids
 from .shim import NetworkShim
 from .vocabulary import learn_vocabulary
-from .windows import Ints1d, split, windows_of
+from .windows import split, windows_of
 from .with_crf import DocModel, with_crf
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
@@ -69,7 +68,7 @@ def LSTMTok2Vec(
     """
     settings = dict(locals())
     *_, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
-    return _build("lstm_tok2vec", encode, LSTMEncoder, nO=width, **settings)
+    return _build("lstm_tok2vec", encode, "LSTMEncoder", nO=width, **settings)
 
 
 @registry.architectures("spacy-lstm-tagger.LSTMTagger.v1")
@@ -101,14 +100,14 @@ def LSTMTagger(
     """
     settings = dict(locals())
     if settings.pop("crf"):
-        return with_crf(_build("lstm_tagger", encode, TaggerNetwork, **settings))
-    return _build("lstm_tagger", tag, TaggerNetwork, **settings)
+        return with_crf(_build("lstm_tagger", encode, "TaggerNetwork", **settings))
+    return _build("lstm_tagger", tag, "TaggerNetwork", **settings)
 
 
 def _build(
     name: str,
     forward: Callable,
-    network_class: type[LSTMEncoder] | type[TaggerNetwork],
+    network: str,
     *,
     nO: int | None,
     min_frequency: int,
@@ -130,10 +129,10 @@ def _build(
     return Model(
         name,
         partial(forward, **reading),
-        init=partial(init, min_frequency=min_frequency, has_labels=network_class is TaggerNetwork),
+        init=partial(init, min_frequency=min_frequency, has_labels=network == "TaggerNetwork"),
         dims={"nO": nO},
         attrs={"training_docs": None, "dropout_rate": 0.0},
-        shims=[NetworkShim(network_class, network_settings)],
+        shims=[NetworkShim(network, network_settings)],
     )
 
 
@@ -157,34 +156,26 @@ def encode(
     shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
     has_vectors = shim.cfg["include_static_vectors"]
-    orths, tokens, types = find_types(docs)
-    bf16 = precision == "bf16"
-
-    def describe(some: Ints1d, unknown_rate: float = 0.0) -> TypeIds:
-        return type_ids(
-            docs,
-            orths[some],
-            tokens[some],
-            shim.vocabulary,
-            include_static_vectors=has_vectors,
-            unknown_rate=unknown_rate,
-        )
-
+    forms = forms_of(docs)
+    describe = partial(
+        type_ids, docs, vocabulary=shim.vocabulary, include_static_vectors=has_vectors
+    )
     if not is_train:
-        windows = windows_of(docs, types, PREDICTION_WINDOW * window_length, window_length)
+        windows = windows_of(docs, forms, PREDICTION_WINDOW * window_length, window_length)
         # What is remembered of a type must not depend on the vectors, which may be exchanged.
         Y = shim.predict(
-            orths,
-            describe,
             split(windows, MAX_POSITIONS),
-            len(types),
+            len(forms),
+            describe,
             remember=not has_vectors,
-            bf16=bf16,
+            bf16=precision == "bf16",
         )
         return model.ops.unflatten(Y, lengths), lambda dY: []
-    ids = describe(numpy.arange(len(orths)), unknown_rate)
+    distinct, types = numpy.unique(forms, return_inverse=True)
+    ids = describe(distinct.tolist(), unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)
-    Y, backprop_network = shim.begin_update(ids, windows, model.attrs["dropout_rate"], bf16=bf16)
+    dropout = model.attrs["dropout_rate"]
+    Y, backprop_network = shim.begin_update(ids, windows, dropout, bf16=precision == "bf16")
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         backprop_network(model.ops.flatten(dY))

@@ -2,36 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy
-from numpy.typing import NDArray
-from spacy.attrs import ORTH
+from spacy.attrs import NAMES, ORTH
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 from thinc.api import to_numpy
 
-from ..network.inputs import TypeIds
+from ..prediction.inputs import Floats2d, Ints1d, TypeIds
 from .vocabulary import UNKNOWN, Vocabulary, affixes, spelling
-from .windows import Ints1d
-
-Floats2d = NDArray[numpy.float32]
 
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
 
 
-def find_types(docs: Sequence[Doc]) -> tuple[Ints1d, Ints1d, Ints1d]:
-    """Number the word types of a batch.
-
-    docs (Sequence[Doc]): At least one Doc, all of one vocab; empty ones do no harm.
-    RETURNS (tuple[Ints1d, Ints1d, Ints1d]): (types,) the orth of each type, (types,) one of its
-        tokens; (tokens,) the type of each token. Tokens count through all Docs.
+def forms_of(docs: Sequence[Doc]) -> Ints1d:
+    """Return (tokens,) the hash of each token's form, the same in every vocab. Empty Docs do no
+    harm; there must be one Doc at least.
     """
-    return numpy.unique(_attribute(docs, ORTH), return_index=True, return_inverse=True)
+    return numpy.concatenate([doc.to_array(ORTH) for doc in docs])
 
 
 def type_ids(
     docs: Sequence[Doc],
-    orths: Ints1d,
-    tokens: Ints1d,
+    forms: Iterable[int],
     vocabulary: Vocabulary,
     *,
     include_static_vectors: bool = False,
@@ -39,45 +33,51 @@ def type_ids(
 ) -> TypeIds:
     """Describe word types in ids.
 
-    docs (Sequence[Doc]): The batch.
-    orths (Ints1d): (types,) the orth of each type, as `find_types` returns it.
-    tokens (Ints1d): (types,) one token of each type, likewise.
+    docs (Sequence[Doc]): The batch, whose vocabs know the forms.
+    forms (Iterable[int]): (types,) the hash of each type's form, as `forms_of` returns it.
     vocabulary (Vocabulary): The vocabulary.
     include_static_vectors (bool): Whether to look up the static vectors of the Docs' vocab.
     unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
     RETURNS (TypeIds): The ids.
     """
-    forms = [docs[0].vocab.strings[orth] for orth in orths.tolist()]
-    words = _look_up((form.lower() for form in forms), vocabulary["words"])
+    strings = find_strings(docs, forms)
+    words = _look_up((form.lower() for form in strings), vocabulary["words"])
     if unknown_rate:
         rare = words > vocabulary["n_frequent"]
         words[rare & (numpy.random.random(len(words)) < unknown_rate)] = UNKNOWN
-    spellings = [spelling(form) for form in forms]
+    spellings = [spelling(form) for form in strings]
     return TypeIds(
         words=words,
         affixes=_look_up(
-            chain.from_iterable(affixes(form) for form in forms), vocabulary["affixes"]
+            chain.from_iterable(affixes(form) for form in strings), vocabulary["affixes"]
         ).reshape(-1, 3),
         spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
         spelling_lengths=numpy.asarray([len(s) for s in spellings], dtype="int64"),
-        vectors=static_vectors(docs, tokens) if include_static_vectors else NO_VECTORS,
+        vectors=static_vectors(docs[0].vocab, strings) if include_static_vectors else NO_VECTORS,
     )
 
 
-def static_vectors(docs: Sequence[Doc], tokens: Ints1d) -> Floats2d:
-    """Look up the vectors of some tokens, numbered through all Docs, in the Docs' vocab.
+def find_strings(docs: Sequence[Doc], forms: Iterable[int]) -> list[str]:
+    """Return the strings of forms, from whichever of the Docs' vocabs knows them."""
+    stores: dict[int, Any] = {id(doc.vocab): doc.vocab.strings for doc in docs}
+    first, *others = stores.values()
+    if not others:
+        return [first[form] for form in forms]
+    return [next(s[form] for s in stores.values() if form in s) for form in forms]
 
-    RETURNS (Floats2d): (tokens, vector_width); zeros where the vocab has no vector.
+
+def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
+    """Look up the vectors of word forms in a vocab, by the attribute that its vectors have as keys:
+    the form itself, or what the vocab knows of the form without a text, such as its lower case.
+
+    RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
     """
-    vectors = docs[0].vocab.vectors
-    keys = _attribute(docs, vectors.attr)[tokens].tolist()
+    vectors = vocab.vectors
+    name = NAMES[vectors.attr].lower()
+    keys = [getattr(vocab[form], name) for form in forms]
     found = to_numpy(vectors.get_batch(keys)).astype("float32")
     found[[key not in vectors for key in keys]] = 0  # get_batch returns the table's last row
     return found
-
-
-def _attribute(docs: Sequence[Doc], attribute: int) -> Ints1d:
-    return numpy.concatenate([doc.to_array(attribute) for doc in docs])
 
 
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:

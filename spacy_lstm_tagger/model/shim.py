@@ -2,23 +2,25 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from zlib import crc32
 
 import numpy
-import safetensors.torch
+import safetensors.numpy
 import srsly
-import torch
-from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.api import NumpyOps, Optimizer, PyTorchShim, get_current_ops, torch2xp, xp2torch
 from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
 from thinc.util import get_torch_default_device
 
-from ..network.precision import computes_bf16
-from ..network.prediction import Reader, reader_of
-from ..network.threads import one_thread
+from ..prediction.inputs import Windows
+from ..prediction.reader import Reader, reader_of
+from ..prediction.weights import Weights, shapes_of
 from .vocabulary import from_lists, to_lists
 from .windows import Ints1d
+
+if TYPE_CHECKING:
+    import torch
 
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
@@ -28,27 +30,30 @@ class NetworkShim(PyTorchShim):
 
     Differs from Thinc's own shim, as far as its version 8.3 goes: averaged weights reach the
     network, and the trained ones come back even after an exception; prediction changes nothing
-    but what is remembered, so threads may share the network; nothing is pickled when it is saved;
-    a copy is optimized apart from its original.
+    but what is remembered, so threads can share the network, and on a CPU it needs no torch, which
+    is imported where it is needed; nothing is pickled when it is saved; a copy is optimized apart
+    from its original.
     """
 
-    def __init__(self, network_class: Callable[..., torch.nn.Module], settings: dict[str, Any]):
+    def __init__(self, network_class: str, settings: dict[str, Any]):
         """Prepare a network; `build` or `from_bytes` makes it.
 
-        network_class (Callable): Takes settings and sizes as keyword arguments, and makes a
-            module with the methods of an `LSTMEncoder`.
+        network_class (str): Name of a class in `network/encoder.py`.
         settings (dict[str, Any]): The arguments that the config decides; plain values.
         """
-        super().__init__(None, config=settings)
+        # Thinc's shim prepares mixed precision in its own constructor, which needs torch.
+        Shim.__init__(self, None, config=settings)
         self._network_class = network_class
         self._sizes: dict[str, int] = {}
         self._vocabulary: Any = None
-        self._reader: Reader | None = None
+        self._loaded: Weights | None = None
+        self._reader: tuple[int, Reader] | None = None
+        self._version = 0
 
     @property
     def vocabulary(self) -> Any:
         """What the ids of the network's input mean; ValueError if there is no network yet."""
-        self._require_network()
+        self._require_weights()
         return self._vocabulary
 
     def build(self, vocabulary: Any, **sizes: int) -> None:
@@ -57,54 +62,62 @@ class NetworkShim(PyTorchShim):
         vocabulary (Any): What the ids of its input mean; kept and saved with the weights.
         sizes (int): The arguments of the network that the data decides.
         """
-        self._model = self._network_class(**self.cfg, **sizes).to(get_torch_default_device())
+        self._model = self._make_network(sizes).to(get_torch_default_device())
         self._sizes = sizes
         self._vocabulary = vocabulary
-        self._reader = None
+        self._loaded = None
+        self._version += 1
+
+    @property
+    def network(self) -> Any:
+        """The torch network; made when it is first asked for, if the weights were loaded."""
+        if self._model is None:
+            import torch
+
+            loaded = self._require_weights()
+            with torch.device("meta"):  # no weights yet: drawing them at random would cost time
+                network = self._make_network(self._sizes)
+            state = {name: torch.tensor(values) for name, values in loaded.items()}
+            network.load_state_dict(state, strict=True, assign=True)
+            self._model = network.to(get_torch_default_device(), torch.float32)
+            self._loaded = None
+        return self._model
 
     def predict(  # type: ignore[override]  # types are described when there is need
         self,
-        keys: Ints1d,
-        describe: Callable[[Ints1d], Any],
-        parts: Iterable[tuple[Ints1d, Any]],
+        parts: Iterable[tuple[Ints1d, Windows]],
         n_tokens: int,
+        describe: Callable[[list[int]], Any],
         *,
         remember: bool = True,
         bf16: bool = False,
     ) -> Floats2d:
         """Run the network without gradients. Safe to call from many threads at a time.
 
-        keys (Ints1d): (types,) a number by which each type of the batch is known in other batches.
-        describe (Callable): Takes the indices of some types, and returns their `TypeIds`.
         parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
-            batch, as arrays.
+            batch, as arrays; of each type a number by which it is known in other batches, too.
         n_tokens (int): How many tokens the batch has.
+        describe (Callable): Takes the numbers of some types, and returns their `TypeIds`.
         remember (bool): Whether to remember types from batch to batch.
-        bf16 (bool): Whether to compute in bfloat16 if the device has instructions for it.
+        bf16 (bool): Whether a GPU computes in bfloat16; a CPU doesn't.
         RETURNS (Floats2d): The network's output.
         """
-        with one_thread(), torch.inference_mode():
-            reader = self.prepare_reader(bf16=bf16 and computes_bf16(self.device.type))
-            width = self._require_network().output_width
-            output = torch.empty(n_tokens, width, device=self.device)
-            for tokens, windows in parts:
-                types, own_types = numpy.unique(windows.types, return_inverse=True)
-                found = reader.read(
-                    keys[types].tolist(),
-                    lambda some, types=types: self._to_tensors(describe(types[some])),  # type: ignore[misc]
-                    self._to_tensors(windows._replace(types=own_types)),
-                    remember=remember,
-                )
-                output[torch.as_tensor(tokens, device=self.device)] = found
-        return cast(Floats2d, torch2xp(output))
+        if self._is_on_gpu:
+            return self._predict_on_gpu(parts, n_tokens, describe, bf16)
+        reader = self.prepare_reader()
+        output = numpy.empty((n_tokens, reader.width), dtype="float32")
+        for tokens, windows in parts:
+            output[tokens] = reader.read(windows, describe, remember=remember)
+        return cast(Floats2d, output)
 
-    def prepare_reader(self, *, bf16: bool) -> Reader:
-        """Prepare the network for prediction, unless it is; ValueError if there is none yet."""
-        reader = self._reader
-        if reader is None or reader.bf16 != bf16:
-            with torch.inference_mode():
-                self._reader = reader = reader_of(self._require_network(), bf16)
-        return reader
+    def prepare_reader(self) -> Reader:
+        """Prepare the network for prediction on a CPU, unless it is; ValueError if there is none
+        yet. A reader of weights that have changed meanwhile is not kept.
+        """
+        version, prepared = self._version, self._reader
+        if prepared is None or prepared[0] != version:
+            self._reader = prepared = (version, reader_of(self._require_weights()))
+        return prepared[1]
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
         self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
@@ -118,7 +131,9 @@ class NetworkShim(PyTorchShim):
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
-        network = self._require_network()
+        from ..network.threads import one_thread
+
+        network = self.network
         with one_thread(), self._computing(bf16):
             output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
 
@@ -131,13 +146,14 @@ class NetworkShim(PyTorchShim):
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Move the network to another device."""
-        super().to_device(device_type, device_id)
-        self._reader = None
+        if device_type == "gpu" or self._model is not None:
+            network = self.network
+            network.to(f"cuda:{device_id}" if device_type == "gpu" else device_type)
+            self._version += 1
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
-        self._reader = None
-        for name, parameter in self._require_network().named_parameters():
+        for name, parameter in self.network.named_parameters():
             if parameter.grad is not None:
                 values = cast(FloatsXd, torch2xp(parameter.data))
                 gradient = cast(FloatsXd, torch2xp(parameter.grad))
@@ -146,6 +162,7 @@ class NetworkShim(PyTorchShim):
                 if updated.data_ptr() != parameter.data_ptr():  # mostly done in place
                     parameter.data.copy_(updated)
                 parameter.grad = None
+        self._version += 1
 
     @contextmanager
     def use_params(self, params: dict[tuple[int, str], FloatsXd]) -> Iterator[None]:
@@ -164,25 +181,22 @@ class NetworkShim(PyTorchShim):
             for name in trained:
                 new = xp2torch(params[self.id, name], device=self.device)
                 parameters[name].data.copy_(new)
-            self._reader = None
+            self._version += 1
             yield
         finally:
             for name, values in trained.items():
                 parameters[name].data.copy_(values)
-            self._reader = None
+            self._version += 1
 
     def to_bytes(self) -> bytes:
         """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
 
         RETURNS (bytes): A checksum, and what it guards.
         """
-        weights = None
-        if self._model is not None:
-            state = {name: value.contiguous() for name, value in self._model.state_dict().items()}
-            weights = safetensors.torch.save(state)
+        weights = None if self._is_empty else safetensors.numpy.save(dict(self._require_weights()))
         contents = srsly.msgpack_dumps(
             {
-                "network": self._network_class.__name__,
+                "network": self._network_class,
                 "settings": self.cfg,
                 "sizes": self._sizes,
                 "vocabulary": self._vocabulary and to_lists(self._vocabulary),
@@ -192,7 +206,7 @@ class NetworkShim(PyTorchShim):
         return crc32(contents).to_bytes(CHECKSUM_LENGTH, "big") + contents
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
-        """Build the network that was saved, and load its weights.
+        """Load the weights of the network that was saved.
 
         bytes_data (bytes): What `to_bytes` returned.
         RETURNS (NetworkShim): The shim itself.
@@ -203,7 +217,7 @@ class NetworkShim(PyTorchShim):
         if crc32(contents) != int.from_bytes(bytes_data[:CHECKSUM_LENGTH], "big") or not contents:
             raise ValueError("the network's weights are damaged: their checksum is wrong")
         message = srsly.msgpack_loads(contents)
-        here = {"network": self._network_class.__name__, **self.cfg}
+        here = {"network": self._network_class, **self.cfg}
         saved = {"network": message["network"], **message["settings"]}
         if saved != here:
             differences = ", ".join(
@@ -212,17 +226,14 @@ class NetworkShim(PyTorchShim):
                 if saved.get(name) != here.get(name)
             )
             raise ValueError(f"it was saved with other settings: {differences}")
-        network = None
-        if message["weights"] is not None:
-            with torch.device("meta"):  # no weights yet: drawing them at random would cost time
-                network = self._network_class(**self.cfg, **message["sizes"])
-            weights = safetensors.torch.load(message["weights"])
-            network.load_state_dict(weights, strict=True, assign=True)
-            network.to(get_torch_default_device(), torch.float32)
-        self._model = network
-        self._sizes = message["sizes"]
-        self._vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
-        self._reader = None
+        weights = message["weights"]
+        loaded = None if weights is None else self._check(message["sizes"], weights)
+        vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
+        self._model, self._loaded = None, loaded
+        self._sizes, self._vocabulary = message["sizes"], vocabulary
+        self._version += 1
+        if loaded is not None and not isinstance(get_current_ops(), NumpyOps):
+            self.network  # noqa: B018  # to the GPU
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -235,15 +246,64 @@ class NetworkShim(PyTorchShim):
             Shim.global_id += 1
             self.id = Shim.global_id
 
-    def _require_network(self) -> Any:
-        if self._model is None:
+    @property
+    def _is_empty(self) -> bool:
+        return self._model is None and self._loaded is None
+
+    @property
+    def _is_on_gpu(self) -> bool:
+        return self._model is not None and self.device.type != "cpu"
+
+    def _require_weights(self) -> Weights:
+        """Return the weights, shared with the network if there is one."""
+        if self._model is not None:
+            state = self._model.state_dict()
+            return {name: values.detach().cpu().numpy() for name, values in state.items()}
+        if self._loaded is None:
             raise ValueError(
                 "The model has no weights yet: initialize it with training data "
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
-        return self._model
+        return self._loaded
 
-    def _computing(self, bf16: bool) -> torch.autocast:
+    def _check(self, sizes: dict[str, int], data: bytes) -> Weights:
+        """Return weights that were saved, if they are those of a network of these sizes."""
+        weights = safetensors.numpy.load(data)
+        expected = shapes_of(**self.cfg, **sizes)
+        found = {name: values.shape for name, values in weights.items()}
+        if found != expected:
+            wrong = sorted(name for name, _ in found.items() ^ expected.items())
+            raise ValueError(f"its weights are not those of its network: {', '.join(wrong)}")
+        return {name: values.astype("float32", copy=False) for name, values in weights.items()}
+
+    def _make_network(self, sizes: dict[str, int]) -> Any:
+        from ..network import encoder
+
+        return getattr(encoder, self._network_class)(**self.cfg, **sizes)
+
+    def _predict_on_gpu(
+        self,
+        parts: Iterable[tuple[Ints1d, Windows]],
+        n_tokens: int,
+        describe: Callable[[list[int]], Any],
+        bf16: bool,
+    ) -> Floats2d:
+        import torch
+
+        with torch.inference_mode(), self._computing(bf16):
+            output = torch.empty(n_tokens, self.network.output_width, device=self.device)
+            for tokens, windows in parts:
+                numbers, types = numpy.unique(windows.types, return_inverse=True)
+                ids = self._to_tensors(describe(numbers.tolist()))
+                found, _ = self.network(ids, self._to_tensors(windows._replace(types=types)))
+                output[torch.as_tensor(tokens, device=self.device)] = found.float()
+        return cast(Floats2d, torch2xp(output))
+
+    def _computing(self, bf16: bool) -> "torch.autocast":
+        import torch
+
+        from ..network.precision import computes_bf16
+
         device = self.device.type
         return torch.autocast(device, torch.bfloat16, enabled=bf16 and computes_bf16(device))
 

@@ -3,24 +3,23 @@
 from collections.abc import Iterator, Sequence
 
 import numpy
-from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from ..network.inputs import Windows
-
-Ints1d = NDArray[numpy.int64]
+from ..prediction.inputs import Ints1d, Windows
 
 
 def windows_of(docs: Sequence[Doc], types: Ints1d, window_length: int, context: int = 0) -> Windows:
     """Cut Docs into windows.
 
     docs (Sequence[Doc]): The batch.
-    types (Ints1d): (tokens,) the type of each token, as `find_types` returns it.
+    types (Ints1d): (tokens,) the type of each token.
     window_length (int): A longer Doc is cut into windows of at most so many tokens.
     context (int): How many tokens a window also gets to see on either side.
     RETURNS (Windows): The windows.
     """
-    lengths = numpy.asarray([len(doc) for doc in docs])
+    lengths = numpy.asarray([len(doc) for doc in docs], dtype="int64")
+    if lengths.max(initial=0) <= window_length:  # quickly
+        return Windows(types, lengths[lengths > 0], numpy.arange(len(types)))
     positions, window_lengths, kept = cut(lengths, window_length, context)
     return Windows(types[positions], window_lengths, kept)
 

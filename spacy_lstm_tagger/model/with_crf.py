@@ -1,19 +1,16 @@
 """Scores in, scores that know their neighbours out: the CRF as a layer around a Thinc model."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy
-import torch
 from spacy.tokens import Doc
-from thinc.api import Model, torch2xp, xp2torch
+from thinc.api import Model, to_numpy, torch2xp, xp2torch
 from thinc.types import Floats2d
-from torch import Tensor
 
-from ..network.crf import k_best, log_marginals, max_marginals
-from ..network.inputs import Windows
-from ..network.threads import one_thread
-from .windows import Ints1d, cut, split
+from ..prediction.crf import k_best, log_marginals, max_marginals
+from ..prediction.inputs import Ints1d, Windows
+from .windows import cut, split
 
 DocModel = Model[list[Doc], list[Floats2d]]
 
@@ -57,20 +54,25 @@ def forward(
     lengths = numpy.asarray([len(doc) for doc in docs], dtype="int64")
     if not lengths.any():
         return Y, backprop_emitter
+    import torch
+
+    from ..network import crf
+    from ..network.threads import one_thread
+
     emissions = xp2torch(ops.flatten(Y), requires_grad=True)
     transitions = xp2torch(model.get_param("transitions"), requires_grad=True)
     windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
     with one_thread():
-        marginals = log_marginals(emissions, windows, transitions)
+        marginals = crf.log_marginals(emissions, windows, transitions)
         probabilities = marginals.detach().softmax(dim=1)
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         with one_thread():
             marginals.backward(xp2torch(ops.flatten(dY)))
-        model.inc_grad("transitions", _to_array(transitions.grad))
-        return backprop_emitter(_unflatten(model, emissions.grad, lengths))
+        model.inc_grad("transitions", cast(Floats2d, torch2xp(cast(Any, transitions.grad))))
+        return backprop_emitter(_unflatten(model, torch2xp(cast(Any, emissions.grad)), lengths))
 
-    return _unflatten(model, probabilities, lengths), backprop
+    return _unflatten(model, torch2xp(probabilities), lengths), backprop
 
 
 def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Floats2d]:
@@ -86,14 +88,14 @@ def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Fl
     lengths = numpy.asarray([len(scores) for scores in emissions], dtype="int64")
     if not lengths.any():
         return emissions
-    scores = xp2torch(model.ops.flatten(emissions))
-    transitions = xp2torch(model.get_param("transitions"))
-    decoded = torch.empty_like(scores)
+    scores = to_numpy(model.ops.flatten(emissions))
+    transitions = to_numpy(model.get_param("transitions"))
+    decoded = numpy.empty_like(scores)
     score = max_marginals if best else log_marginals
-    with one_thread(), torch.inference_mode():
-        for tokens, part in split(Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_POSITIONS):
-            seen, windows, kept = (torch.from_numpy(ids).to(scores.device) for ids in part)
-            decoded[torch.from_numpy(tokens)] = score(scores[seen], windows, transitions)[kept]
+    for tokens, (seen, windows, kept) in split(
+        Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_POSITIONS
+    ):
+        decoded[tokens] = score(scores[seen], windows, transitions)[kept]
     return _unflatten(model, decoded, lengths)
 
 
@@ -106,9 +108,8 @@ def best_paths(model: DocModel, emissions: Floats2d, k: int) -> list[tuple[list[
     RETURNS (list[tuple[list[int], float]]): The label of each token, and the logarithm of the
         sequence's probability; the best first.
     """
-    transitions = xp2torch(model.get_param("transitions")).double()
-    with one_thread(), torch.inference_mode():
-        sequences, scores = k_best(xp2torch(emissions).double(), transitions, k)
+    transitions = to_numpy(model.get_param("transitions")).astype("float64")
+    sequences, scores = k_best(to_numpy(emissions).astype("float64"), transitions, k)
     return list(zip(sequences.tolist(), scores.tolist(), strict=True))
 
 
@@ -123,10 +124,7 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
         model.set_param("transitions", model.ops.alloc2f(n_labels, n_labels))
 
 
-def _unflatten(model: DocModel, values: Tensor | None, lengths: Ints1d) -> list[Floats2d]:
+def _unflatten(model: DocModel, values: Any, lengths: Ints1d) -> list[Floats2d]:
     ops = model.ops
-    return cast(list[Floats2d], ops.unflatten(_to_array(values), ops.asarray1i(lengths.tolist())))
-
-
-def _to_array(values: Tensor | None) -> Floats2d:
-    return cast(Floats2d, torch2xp(cast(Tensor, values)))
+    by_doc = ops.unflatten(ops.asarray2f(values), ops.asarray1i(lengths.tolist()))
+    return cast(list[Floats2d], by_doc)

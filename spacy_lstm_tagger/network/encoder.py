@@ -14,20 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout as drop
 
-from .inputs import TypeIds, Windows
+from ..prediction.inputs import TypeIds, Windows
+from ..prediction.weights import widths
 from .lstm import CharacterLSTM, LSTMLayer, State, lay_out, neighbours
-
-
-def widths(
-    word_width: int, character_lstm_width: int, lstm_width: int, bidirectional: bool
-) -> tuple[int, int, int]:
-    """Return how wide the input of an `LSTMEncoder` is for each word, how many inputs its skip
-    connections append to its output, and how wide its output is.
-    """
-    directions = 2 if bidirectional else 1
-    n_inputs = 3 if bidirectional else 1
-    input_width = word_width + directions * character_lstm_width
-    return input_width, n_inputs, directions * lstm_width + n_inputs * input_width
 
 
 class LSTMEncoder(nn.Module):

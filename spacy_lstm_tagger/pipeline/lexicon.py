@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.tokens import Doc, Token
 
-from ..model.features import find_types
+from ..model.features import find_strings, forms_of
 
 Lexicon = dict[str, list[str]]  # the labels that a word form may have
 Bools1d = NDArray[numpy.bool_]
@@ -64,10 +64,10 @@ def allowed_labels(
     if not any(map(len, docs)) or not (lexicon or any(given)):
         return None
     ids = {label: i for i, label in enumerate(labels)}
-    orths, _, types = find_types(docs)
-    of_type = numpy.ones((len(orths), len(labels)), dtype=bool)
-    for row, orth in zip(of_type, orths.tolist(), strict=True):
-        if entry := lexicon.get(docs[0].vocab.strings[orth]):
+    forms, types = numpy.unique(forms_of(docs), return_inverse=True)
+    of_type = numpy.ones((len(forms), len(labels)), dtype=bool)
+    for row, form in zip(of_type, find_strings(docs, forms.tolist()), strict=True):
+        if entry := lexicon.get(form):
             _allow_only(row, entry, ids)
     allowed = of_type[types]
     end = 0

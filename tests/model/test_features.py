@@ -8,9 +8,10 @@ import numpy
 import pytest
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
+from spacy.vocab import Vocab
 from thinc.types import Floats2d, Ints1d
 
-from spacy_lstm_tagger.model.features import find_types, static_vectors, type_ids
+from spacy_lstm_tagger.model.features import forms_of, static_vectors, type_ids
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
     UNKNOWN,
@@ -56,8 +57,8 @@ def token_ids(
     context: int = 0,
     **settings: Any,
 ) -> TokenIds:
-    orths, tokens, types = find_types(docs)
-    ids = type_ids(docs, orths, tokens, vocabulary, **settings)
+    forms, types = numpy.unique(forms_of(docs), return_inverse=True)
+    ids = type_ids(docs, forms.tolist(), vocabulary, **settings)
     return TokenIds(*ids, *windows_of(docs, types, window_length, context))
 
 
@@ -123,13 +124,11 @@ def test_windows_are_those_of_cut(
 
 def test_some_types_are_described_as_all_are(docs: list[Doc], vocabulary: Vocabulary) -> None:
     with_vectors(docs, {"dog": [1.0, 2.0], "the": [3.0, 4.0]})
-    orths, tokens, _ = find_types(docs)
-    whole = type_ids(docs, orths, tokens, vocabulary, include_static_vectors=True)
+    forms = numpy.unique(forms_of(docs))
+    whole = type_ids(docs, forms.tolist(), vocabulary, include_static_vectors=True)
     ends = whole.spelling_lengths.cumsum()
-    for chosen in ([0], [2, 1], [*range(len(orths))][::-1], []):
-        some = type_ids(
-            docs, orths[chosen], tokens[chosen], vocabulary, include_static_vectors=True
-        )
+    for chosen in ([0], [2, 1], [*range(len(forms))][::-1], []):
+        some = type_ids(docs, forms[chosen].tolist(), vocabulary, include_static_vectors=True)
         for name in ("words", "affixes", "spelling_lengths", "vectors"):
             assert getattr(some, name).tolist() == getattr(whole, name)[chosen].tolist()
         spelt = [whole.spellings[ends[i] - whole.spelling_lengths[i] : ends[i]] for i in chosen]
@@ -224,7 +223,7 @@ def test_static_vectors_are_those_of_the_words(make_docs: MakeDocs, vocabulary: 
 
 def test_words_without_a_vector_are_zero(make_docs: MakeDocs) -> None:
     docs = with_vectors(make_docs("a dog", "dog barks"), {"a": [5.0, 6.0], "dog": [1.0, 2.0]})
-    vectors = static_vectors(docs, numpy.arange(4))
+    vectors = static_vectors(docs[0].vocab, ["a", "dog", "dog", "barks"])
     assert vectors.tolist() == [[5.0, 6.0], [1.0, 2.0], [1.0, 2.0], [0.0, 0.0]]
 
 
@@ -238,7 +237,7 @@ def test_static_vectors_are_keyed_as_the_table_says(
     for token in docs[0]:
         token.lex.lower = docs[0].vocab.strings.add("dog")
     with_vectors(docs, {"dog": [1.0], "DOG": [2.0]}, attr)
-    assert static_vectors(docs, numpy.arange(3)).tolist() == expected
+    assert static_vectors(docs[0].vocab, ["dog", "Dog", "DOG"]).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -247,7 +246,7 @@ def test_static_vectors_are_float32_and_leave_the_table_alone(
 ) -> None:
     docs = with_vectors(make_docs("dog cat"), {"dog": [1.0], "bird": [2.0]})
     docs[0].vocab.vectors.data = docs[0].vocab.vectors.data.astype(dtype)
-    assert static_vectors(docs, numpy.arange(2)).dtype == "float32"
+    assert static_vectors(docs[0].vocab, ["dog", "cat"]).dtype == "float32"
     assert docs[0].vocab.vectors.data.tolist() == [[1.0], [2.0]]
 
 
@@ -258,7 +257,8 @@ def test_floret_vectors_are_those_of_the_vocab(make_docs: MakeDocs) -> None:
         strings=docs[0].vocab.strings, data=table, mode="floret", hash_count=2, minn=2, maxn=3
     )
     expected = [docs[0].vocab.get_vector(token.text) for token in docs[0]]
-    numpy.testing.assert_allclose(static_vectors(docs, numpy.arange(3)), expected, rtol=1e-6)
+    found = static_vectors(docs[0].vocab, [token.text for token in docs[0]])
+    numpy.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_without_static_vectors_none_are_looked_up(
@@ -266,3 +266,19 @@ def test_without_static_vectors_none_are_looked_up(
 ) -> None:
     docs = with_vectors(make_docs("dog"), {"dog": [1.0]})
     assert token_ids(docs, vocabulary, window_length=2).vectors.shape == (0, 0)
+
+
+def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(make_docs: MakeDocs) -> None:
+    docs = make_docs("not n't", "n't")
+    docs[1][0].norm_ = "not"  # as tokenizer exceptions set it
+    with_vectors(docs, {"not": [1.0], "n't": [2.0]}, "NORM")
+    for form in ("not", "n't"):
+        docs[0].vocab[form].norm = docs[0].vocab.strings.add(form)
+    assert static_vectors(docs[0].vocab, ["not", "n't"]).tolist() == [[1.0], [2.0]]
+
+
+def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> None:
+    docs = [Doc(Vocab(), words=words) for words in (["the", "dog"], [], ["a", "unicorn", "the"])]
+    ids = token_ids(docs, vocabulary, window_length=9)
+    words = [vocabulary["words"].get(token.text, UNKNOWN) for token in chain(*docs)]
+    assert ids.words[ids.types].tolist() == words

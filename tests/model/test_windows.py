@@ -7,9 +7,9 @@ import pytest
 from spacy.tokens import Doc
 from thinc.types import Ints1d
 
-from spacy_lstm_tagger.model.features import find_types
+from spacy_lstm_tagger.model.features import forms_of
 from spacy_lstm_tagger.model.windows import cut, split, windows_of
-from spacy_lstm_tagger.network.inputs import Windows
+from spacy_lstm_tagger.prediction.inputs import Windows
 
 LENGTHS = [*product(range(6), repeat=3), *((length,) for length in range(40)), (0, 17, 0, 23)]
 
@@ -17,8 +17,7 @@ LENGTHS = [*product(range(6), repeat=3), *((length,) for length in range(40)), (
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("max_positions", [1, 2, 3, 5, 8, 100])
 def test_parts_of_a_batch_are_the_batch(docs: list[Doc], max_positions: int, context: int) -> None:
-    _, _, types = find_types(docs)
-    windows = windows_of(docs, types, 2, context)
+    windows = windows_of(docs, forms_of(docs), 2, context)
     parts = list(split(windows, max_positions))
     of_parts = [window for _, part in parts for window in spelled(part)]
     assert sorted(of_parts) == sorted(spelled(windows))
@@ -43,8 +42,7 @@ def spelled(windows: Windows) -> list[tuple[list[int], list[int]]]:
 
 def test_batch_of_empty_docs_has_no_parts(docs: list[Doc]) -> None:
     empty = [Doc(docs[0].vocab)]
-    _, _, types = find_types(empty)
-    assert not list(split(windows_of(empty, types, 2), 1))
+    assert not list(split(windows_of(empty, forms_of(empty), 2), 1))
 
 
 def cut_slowly(

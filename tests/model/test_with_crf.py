@@ -13,7 +13,8 @@ from thinc.api import Adam, Model
 
 from spacy_lstm_tagger.model import with_crf as with_crf_module
 from spacy_lstm_tagger.model.with_crf import decode, is_crf, with_crf
-from spacy_lstm_tagger.network.crf import log_marginals, max_marginals
+from spacy_lstm_tagger.network import crf as training
+from spacy_lstm_tagger.prediction.crf import log_marginals, max_marginals
 
 N_LABELS = 4
 
@@ -45,11 +46,10 @@ def make_crf() -> Callable[..., tuple[Model, list[Doc]]]:
     return make
 
 
-def whole(score: Callable[..., torch.Tensor], model: Model, doc: Doc) -> numpy.ndarray:
+def whole(score: Callable[..., numpy.ndarray], model: Model, doc: Doc) -> numpy.ndarray:
     """Score a Doc without windows."""
-    emissions = torch.from_numpy(model.layers[0].predict([doc])[0])
-    transitions = torch.from_numpy(model.get_param("transitions"))
-    return score(emissions, torch.tensor([len(doc)]), transitions).numpy()
+    (emissions,) = model.layers[0].predict([doc])
+    return score(emissions, numpy.asarray([len(doc)]), model.get_param("transitions"))
 
 
 def softmax(scores: numpy.ndarray) -> numpy.ndarray:
@@ -95,8 +95,8 @@ def test_gradients_are_those_of_the_marginals_of_the_gold_labels(make_crf) -> No
     loss = torch.zeros(())
     for scores, right in zip(emissions, gold, strict=True):
         if len(right):
-            logs = log_marginals(scores, torch.tensor([len(right)]), transitions).log_softmax(1)
-            loss = loss - (logs * torch.from_numpy(right)).sum()
+            logs = training.log_marginals(scores, torch.tensor([len(right)]), transitions)
+            loss = loss - (logs.log_softmax(1) * torch.from_numpy(right)).sum()
     loss.backward()
     assert_allclose(model.get_grad("transitions"), transitions.grad, rtol=1e-4, atol=1e-5)
     for own, scores in zip(gradients, emissions, strict=True):

@@ -14,8 +14,9 @@ from torch.testing import assert_close
 
 from spacy_lstm_tagger.network import encoder as encoder_module
 from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
-from spacy_lstm_tagger.network.inputs import TypeIds, Windows
 from spacy_lstm_tagger.network.lstm import LSTMLayer, State, lay_out
+from spacy_lstm_tagger.prediction.inputs import TypeIds, Windows
+from spacy_lstm_tagger.prediction.weights import shapes_of
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,
@@ -53,7 +54,7 @@ sys.modules["spacy"] = sys.modules["thinc"] = None
 package = sys.modules["spacy_lstm_tagger"] = ModuleType("spacy_lstm_tagger")
 package.__path__ = [sys.argv[1]]
 import torch
-from spacy_lstm_tagger.network import encoder as module, prediction
+from spacy_lstm_tagger.network import crf, encoder as module, precision, threads
 encoder = module.LSTMEncoder(
     n_words=3, n_affixes=3, n_characters=3, vector_width=0, word_width=4, character_width=4,
     character_lstm_width=4, lstm_width=4, depth=1, bidirectional=True, affixes=True,
@@ -431,3 +432,14 @@ def test_the_network_runs_without_spacy() -> None:
     folder = Path(encoder_module.__file__).parent.parent
     command = [sys.executable, "-c", BLOCKED, str(folder)]
     assert subprocess.check_output(command, text=True).strip() == "(3, 44)"
+
+
+@pytest.mark.parametrize("n_labels", [None, 3])
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_shapes_of_weights_are_known_before_there_is_a_network(
+    settings: dict[str, Any], n_labels: int | None
+) -> None:
+    sizes = {**SETTINGS, **settings}
+    network = LSTMEncoder(**sizes) if n_labels is None else TaggerNetwork(n_labels=3, **sizes)
+    shapes = {name: tuple(values.shape) for name, values in network.state_dict().items()}
+    assert shapes_of(**sizes, n_labels=n_labels) == shapes

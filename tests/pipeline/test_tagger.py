@@ -82,7 +82,7 @@ def learn(nlp: Language, examples: list[Example], learn_rate: float = 0.03) -> O
 def gradients(component: LSTMTagger, examples: list[Example]) -> dict[str, numpy.ndarray]:
     """Return the gradient of each parameter after one batch."""
     component.update(examples)
-    network = component.model.shims[0]._model
+    network = component.model.shims[0].network
     found = {name: p.grad.numpy().copy() for name, p in network.named_parameters()}
     network.zero_grad()
     return found

@@ -1,8 +1,16 @@
-"""What the networks read: word types, and the windows in which they stand."""
+"""What a network reads: word types, and the windows in which they stand."""
 
 from typing import Any, NamedTuple
 
-Array = Any  # of numpy where Docs are read, of torch in the network
+import numpy
+from numpy.typing import NDArray
+
+Array = Any  # of NumPy where Docs are read, of torch in the network
+Ints1d = NDArray[numpy.int64]
+Ints2d = NDArray[numpy.int64]
+Floats1d = NDArray[numpy.float32]
+Floats2d = NDArray[numpy.float32]
+Floats3d = NDArray[numpy.float32]
 
 
 class TypeIds(NamedTuple):
@@ -28,7 +36,8 @@ class Windows(NamedTuple):
     """What the LSTM reads as one sequence each. A token that is also the context of another window
     has several positions.
 
-    types: (positions,) the type that stands at each position.
+    types: (positions,) the type that stands at each position: in training its index in `TypeIds`,
+        in prediction the hash of its form.
     lengths: (windows,) how many positions each window has, at least 1.
     kept: (tokens,) the position that counts for each token of the batch, ascending.
     """

@@ -1,0 +1,204 @@
+"""Windows in, vectors or scores out: a trained network as a CPU predicts with it; NumPy alone.
+
+Without dropout, what a network makes of a word type is the same for all of its tokens: what its
+LSTM reads of it, and what the skip connections tell the output. A `Reader` keeps both in tables
+that have a row for each type, and computes of each token only what they don't say.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy
+
+from .blas import one_thread
+from .inputs import Floats2d, Floats3d, Ints1d, TypeIds, Windows
+from .memory import Generation, Memory, Tables
+from .recurrence import Recurrence, Schedule, schedule
+from .weights import Weights, part
+
+MAX_TYPES = 2**12  # that are embedded at a time: more would cost memory, not save time
+
+
+class Reader:
+    """Read as an `LSTMEncoder` does whose weights don't change any more.
+
+    memory: What it knows of word types.
+    """
+
+    def __init__(self, weights: Weights):
+        """Prepare a network for prediction.
+
+        weights (Mapping): The parameters of an `LSTMEncoder`, by name. They are not copied, but for
+            what is needed in another order.
+        """
+        self.memory = Memory()
+        self._weights = weights
+        self._directions = 2 if "layers.0.lstms.1.weight_hh_l0" in weights else 1
+        depth = sum(name.endswith(".lstms.0.weight_hh_l0") for name in part(weights, "layers"))
+        self._layers = [self._recurrence(f"layers.{i}.lstms") for i in range(depth)]
+        has_characters = "characters.embedding.weight" in weights
+        self._characters = self._recurrence("characters.layer.lstms") if has_characters else None
+        if self._characters:
+            embedded = self._characters.project(weights["characters.embedding.weight"])
+            self._embedded_characters = embedded
+
+    def _recurrence(self, name: str) -> Recurrence:
+        return Recurrence(part(self._weights, name), self._directions)
+
+    @property
+    def width(self) -> int:
+        """Width of the output."""
+        return self._directions * self._layers[-1].width + self._n_inputs * self._input_width
+
+    @property
+    def _n_inputs(self) -> int:
+        """How many words the skip connections show the output."""
+        return 3 if self._directions == 2 else 1
+
+    @property
+    def _input_width(self) -> int:
+        return self._weights["layers.0.lstms.0.weight_ih_l0"].shape[1]
+
+    def read(
+        self, windows: Windows, describe: Callable[[list[int]], TypeIds], *, remember: bool = True
+    ) -> Floats2d:
+        """Read the windows of a batch. Safe to call from many threads at a time.
+
+        windows (Windows): The windows, at least one; at each position stands a number by which its
+            type is known in other batches, too.
+        describe (Callable): Takes the numbers of some types, and returns their `TypeIds`.
+        remember (bool): Whether to remember types from batch to batch.
+        RETURNS (Floats2d): (tokens, width) what the network returns of the tokens.
+        """
+
+        def make(types: list[int]) -> Tables:
+            parts = [types[i : i + MAX_TYPES] for i in range(0, len(types), MAX_TYPES)]
+            tables = [self._tables_of(self.embed(describe(some))) for some in parts]
+            if len(tables) == 1:
+                return tables[0]
+            return [numpy.concatenate(table) for table in zip(*tables, strict=True)]
+
+        with one_thread:
+            types = windows.types.tolist()
+            if remember:
+                tables, rows = self.memory.find(types, make)
+            else:
+                own = list(dict.fromkeys(types))
+                tables, rows = Generation(own, make(own)).find(types)
+            order = schedule(windows.lengths, self._directions)
+            outputs = self._join(self._run(tables[-1], rows, order), order, tables, rows, windows)
+        return outputs if len(windows.kept) == len(outputs) else outputs[windows.kept]
+
+    def embed(self, types: TypeIds) -> Floats2d:
+        """Return (types, input_width): what the LSTM over words reads of each type."""
+        weights = self._weights
+        words = weights["words.weight"]
+        vectors = words[types.words]
+        vectors[types.words == 0] = 0  # a word's embedding is its difference from UNKNOWN
+        vectors += words[0]
+        if "affixes.weight" in weights:
+            for affix in types.affixes.T:
+                vectors += weights["affixes.weight"][affix]
+        if "vectors.weight" in weights:
+            vectors += types.vectors @ weights["vectors.weight"].T
+        if self._characters is None:
+            return vectors
+        return numpy.concatenate((vectors, self._spell(types)), axis=1)
+
+    def _spell(self, types: TypeIds) -> Floats2d:
+        """Return (types, directions * width): what the LSTM over characters ends with."""
+        assert self._characters
+        order = schedule(types.spelling_lengths, self._directions)
+        gates_of = self._characters.gates_of_types(
+            self._embedded_characters, types.spellings[order.positions]
+        )
+        states = self._characters.run(gates_of, order.columns)
+        ends = types.spelling_lengths.cumsum()
+        last_read = (ends - 1, ends - types.spelling_lengths)
+        return numpy.concatenate(
+            [
+                own[cells[last]]
+                for own, cells, last in zip(states, order.cells, last_read, strict=False)
+            ],
+            axis=1,
+        )
+
+    def _tables_of(self, vectors: Floats2d) -> Tables:
+        """Return tables, (types, width) each: what the output needs of a type, and last what it
+        tells the gates of the first LSTM.
+
+        vectors: (types, input_width) what `embed` returned.
+        """
+        return [vectors, self._layers[0].project(vectors)]
+
+    def _run(self, projected: Floats2d, rows: Ints1d, order: Schedule) -> Floats3d:
+        """Return (directions, cells, width): hidden states of the last layer."""
+        first, *others = self._layers
+        gates_of = first.gates_of_types(projected, rows[order.positions])
+        states = first.run(gates_of, order.columns)
+        for layer in others:
+            below = numpy.concatenate(
+                [own[cells] for own, cells in zip(states, order.cells, strict=True)], axis=1
+            )
+            states = layer.run(layer.gates_of_states(below, order.positions), order.columns)
+        return states
+
+    def _look_up(self, tables: Tables, rows: Ints1d, lengths: Ints1d) -> Iterator[Floats2d]:
+        """Yield (positions, width) for each skip connection: what a table says of the word at a
+        position, of the one before it, and of the one after it; zeros where there is none.
+        """
+        yield tables[0][rows]
+        if self._n_inputs == 3:
+            ends = lengths.cumsum()
+            before, after = numpy.roll(rows, 1), numpy.roll(rows, -1)
+            before[ends - lengths] = after[ends - 1] = 0
+            yield tables[1 % len(tables)][before]
+            yield tables[2 % len(tables)][after]
+
+    def _join(
+        self, states: Floats3d, order: Schedule, tables: Tables, rows: Ints1d, windows: Windows
+    ) -> Floats2d:
+        """Return the network's output at all positions."""
+        hidden = [own[cells] for own, cells in zip(states, order.cells, strict=True)]
+        inputs = self._look_up(tables[:1], rows, windows.lengths)
+        return numpy.concatenate((*hidden, *inputs), axis=1)
+
+
+class TaggerReader(Reader):
+    """Read as a `TaggerNetwork` does: the output layer scores the skip connections once for each
+    type, and hidden states where the recurrence left them.
+    """
+
+    def __init__(self, weights: Weights):
+        super().__init__(weights)
+        self._bias = weights["output.bias"]
+        columns = numpy.ascontiguousarray(weights["output.weight"].T)
+        sizes = self._directions * [self._layers[-1].width] + self._n_inputs * [self._input_width]
+        parts = numpy.split(columns, numpy.cumsum(sizes)[:-1])
+        self._of_states = numpy.stack(parts[: self._directions])
+        self._of_inputs = parts[self._directions :]
+
+    @property
+    def width(self) -> int:
+        """Number of labels."""
+        return len(self._bias)
+
+    def _tables_of(self, vectors: Floats2d) -> Tables:
+        scores = [vectors @ weights for weights in self._of_inputs]
+        scores[0] += self._bias
+        return [*scores, self._layers[0].project(vectors)]
+
+    def _join(
+        self, states: Floats3d, order: Schedule, tables: Tables, rows: Ints1d, windows: Windows
+    ) -> Floats2d:
+        skips = self._look_up(tables[:-1], rows, windows.lengths)
+        scores = next(skips)
+        for found in skips:
+            scores += found
+        for own, cells in zip(states @ self._of_states, order.cells, strict=True):
+            scores += own[cells]
+        return scores
+
+
+def reader_of(weights: Weights) -> Reader:
+    """Prepare the network that has these weights for prediction."""
+    return TaggerReader(weights) if "output.weight" in weights else Reader(weights)

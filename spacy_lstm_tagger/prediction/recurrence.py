@@ -1,0 +1,183 @@
+"""Inputs in, hidden states out: LSTMs as a CPU predicts with them; NumPy alone.
+
+An LSTM multiplies its input at every position with weights. Where few different inputs stand at
+many positions, as word types do in a text, these products are computed once for each of them. What
+is left is the recurrence, less than half of the arithmetic. It takes all sequences and both
+directions of reading a step further at a time, the longest sequences first; so there is no padding.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy
+
+from .blas import multiply
+from .inputs import Floats2d, Floats3d, Ints1d, Ints2d
+from .weights import Weights
+
+BLOCK_CELLS = 256  # whose gates are made at a time: they stay in the cache
+
+GatesOf = Callable[[int, int], Floats3d]
+
+
+class Schedule(NamedTuple):
+    """When each position of sequences, which stand one after another, is read. A cell is one
+    reading; cells are counted in the order of computation: step by step, of each the sequences
+    that have so many positions, the longest first.
+
+    columns: How many sequences are read at each step.
+    positions: (directions, cells) the position that is read.
+    cells: (directions, positions) the cell where it is read.
+    """
+
+    columns: list[int]
+    positions: Ints2d
+    cells: Ints2d
+
+
+def schedule(lengths: Ints1d, directions: int) -> Schedule:
+    """Schedule the reading of sequences.
+
+    lengths (Ints1d): (sequences,) at least one sequence, of at least one position each.
+    directions (int): 1 for left to right only, 2 for right to left as well.
+    RETURNS (Schedule): The schedule.
+    """
+    if len(lengths) == 1:  # quickly
+        steps = numpy.arange(lengths[0])
+        both = numpy.stack((steps, steps[::-1]))[:directions]
+        return Schedule([1] * len(steps), both, both)
+    ranking = numpy.argsort(-lengths, kind="stable")
+    ranked = lengths[ranking]
+    steps = numpy.arange(ranked[0])
+    columns = len(ranked) - numpy.searchsorted(ranked[::-1], steps, side="right")
+    begins = columns.cumsum() - columns
+    sequences = numpy.arange(len(lengths))
+    places = numpy.empty_like(sequences)
+    places[ranking] = sequences
+    sequence = numpy.repeat(sequences, lengths)
+    place = places[sequence]
+    everywhere = numpy.arange(len(sequence))
+    step = everywhere - (lengths.cumsum() - lengths)[sequence]
+    cells = numpy.empty((directions, len(sequence)), dtype="int64")
+    cells[0] = begins[step] + place
+    if directions == 2:
+        cells[1] = begins[lengths[sequence] - 1 - step] + place
+    positions = numpy.empty_like(cells)
+    for reading, cell in zip(positions, cells, strict=True):
+        reading[cell] = everywhere
+    return Schedule(columns.tolist(), positions, cells)
+
+
+class Recurrence:
+    """The LSTMs of a layer, one for each direction of reading.
+
+    A sigmoid is computed as sigmoid(x) = (tanh(x / 2) + 1) / 2, since NumPy computes a tanh faster
+    than an exponential; so all gates take one call. The halves are left out of the loop: they are
+    in the weights, and hidden states are twice as large until the end.
+    """
+
+    def __init__(self, weights: Weights, directions: int):
+        """Prepare a layer.
+
+        weights (Mapping): `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0` of torch's
+            `LSTM` for each direction, after its number and a dot: (4 * width, ...) each.
+        directions (int): 1 for left to right only, 2 for right to left as well.
+        """
+        self.directions = directions
+        self.width = weights["0.weight_hh_l0"].shape[1]
+
+        def arrange(name: str) -> Floats3d:
+            """Return (directions, ..., 4 * width): gates in the order input, forget, output, cell,
+            and all but the last, which is no sigmoid, divided by two.
+            """
+            arranged = []
+            for direction in range(directions):
+                i, f, z, o = numpy.split(weights[f"{direction}.{name}"], 4)
+                arranged.append(numpy.concatenate((i / 2, f / 2, o / 2, z)).T)
+            return numpy.ascontiguousarray(numpy.stack(arranged), dtype="float32")
+
+        self._bias = arrange("bias_ih_l0") + arrange("bias_hh_l0")
+        self._of_input, self._of_hidden = arrange("weight_ih_l0"), arrange("weight_hh_l0")
+        self._of_hidden /= 2
+
+    def project(self, inputs: Floats2d) -> Floats2d:
+        """Return (inputs, directions * 4 * width): what each input tells the gates.
+
+        inputs (Floats2d): (inputs, input_width).
+        """
+        projected = inputs @ numpy.concatenate(list(self._of_input), axis=1)
+        projected += self._bias.ravel()
+        return projected
+
+    def gates_of_types(self, projected: Floats2d, rows: Ints2d) -> GatesOf:
+        """Return a function that finds the gates of some cells.
+
+        projected (Floats2d): (types, directions * 4 * width) what `project` returned.
+        rows (Ints2d): (directions, cells) the row for each cell.
+        RETURNS (Callable): Takes the first cell and the one after the last; returns (directions,
+            cells, 4 * width).
+        """
+        by_direction = projected.reshape(-1, 4 * self.width)
+        rows = self.directions * rows + numpy.arange(self.directions)[:, None]
+        return lambda begin, end: by_direction.take(rows[:, begin:end], axis=0)
+
+    def gates_of_states(self, states: Floats2d, positions: Ints2d) -> GatesOf:
+        """Return such a function for inputs that differ at each position.
+
+        states (Floats2d): (positions, input_width) the inputs.
+        positions (Ints2d): (directions, cells) the position for each cell.
+        """
+
+        def gates_of(begin: int, end: int) -> Floats3d:
+            gates = states.take(positions[:, begin:end], axis=0) @ self._of_input
+            gates += self._bias[:, None]
+            return gates
+
+        return gates_of
+
+    def run(self, gates_of: GatesOf, columns: list[int]) -> Floats3d:
+        """Read sequences.
+
+        gates_of (Callable): Returns what the inputs tell the gates, as `gates_of_types` says.
+        columns (list[int]): How many sequences are read at each step, at least one step.
+        RETURNS (Floats3d): (directions, cells, width) hidden states.
+        """
+        width, add, tanh = self.width, numpy.add, numpy.tanh
+        states = numpy.empty((self.directions, sum(columns), width), dtype="float32")
+        products = numpy.empty((self.directions, columns[0], 4 * width), dtype="float32")
+        hidden = numpy.zeros((self.directions, columns[0], width), dtype="float32")
+        cell = numpy.zeros_like(hidden)
+        end = 0
+        for block in _blocks(columns):
+            begin, end = end, end + sum(block)
+            gates, written, first = gates_of(begin, end), states[:, begin:end], 0
+            for n in block:
+                gate, product = gates[:, first : first + n], products[:, :n]
+                hidden, cell = hidden[:, :n], cell[:, :n]
+                multiply(hidden, self._of_hidden, product)
+                gate += product
+                tanh(gate, out=gate)
+                sigmoids, new = gate[..., : 3 * width], gate[..., 3 * width :]
+                add(sigmoids, 1, out=sigmoids)
+                new *= sigmoids[..., :width]
+                cell *= sigmoids[..., width : 2 * width]
+                cell += new
+                cell *= 0.5
+                hidden = tanh(cell, out=written[:, first : first + n])
+                hidden *= sigmoids[..., 2 * width :]
+                first += n
+        states *= 0.5
+        return states
+
+
+def _blocks(columns: list[int]) -> Iterator[list[int]]:
+    """Yield the numbers of columns of some steps after the others, of about one size together."""
+    block: list[int] = []
+    n_cells = 0
+    for n in columns:
+        if block and n_cells + n > BLOCK_CELLS:
+            yield block
+            block, n_cells = [], 0
+        block.append(n)
+        n_cells += n
+    yield block

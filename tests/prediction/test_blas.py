@@ -1,0 +1,116 @@
+"""Tests of `blas.py`: products, and threads that stay as they were."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy
+import pytest
+from numpy.testing import assert_allclose
+
+from spacy_lstm_tagger.prediction import blas
+from spacy_lstm_tagger.prediction.blas import OneThread, multiply
+
+
+class Library:
+    """Stands for a library whose number of threads holds for the process."""
+
+    filepath, architecture = "numpy.libs/libopenblas.so", "Haswell"
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+
+    def get_num_threads(self) -> int:
+        return self.n_threads
+
+    def set_num_threads(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    library = Library(4)
+    monkeypatch.setattr(blas, "_libraries", lambda: [library])
+    blas._few_rows.cache_clear()
+    yield library
+    blas._few_rows.cache_clear()
+
+
+@pytest.mark.parametrize("architecture", ["Haswell", "Zen", "SkylakeX"])
+@pytest.mark.parametrize("n_rows", [1, 2, 5, 6, 7, 100])
+@pytest.mark.parametrize("stack", [1, 2])
+def test_rows_are_multiplied(n_rows: int, stack: int, architecture: str, library: Library) -> None:
+    library.architecture = architecture
+    random = numpy.random.default_rng(0)
+    rows = random.normal(size=(stack, n_rows, 16)).astype("float32")
+    weights = random.normal(size=(stack, 16, 24)).astype("float32")
+    wide = numpy.zeros((stack, n_rows + 3, 24), dtype="float32")
+    multiply(rows, weights, wide[:, :n_rows])
+    assert_allclose(wide[:, :n_rows], rows @ weights, rtol=1e-4, atol=1e-5)
+    assert not wide[:, n_rows:].any()
+
+
+def test_there_is_one_thread_inside_and_as_many_as_before_outside(library: Library) -> None:
+    one_thread = OneThread()
+    with one_thread:
+        assert library.n_threads == 1
+        with one_thread:
+            assert library.n_threads == 1
+        assert library.n_threads == 1
+    assert library.n_threads == 4
+
+
+def test_an_exception_restores_them_too(library: Library) -> None:
+    with pytest.raises(KeyError), OneThread():
+        raise KeyError
+    assert library.n_threads == 4
+
+
+def test_interleaved_threads_restore_them(library: Library) -> None:
+    one_thread, barrier = OneThread(), Barrier(4)
+
+    def work(_: int) -> set[int]:
+        seen = set()
+        for _ in range(50):
+            with one_thread:
+                seen.add(library.n_threads)
+        barrier.wait()
+        return seen
+
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            assert set.union(*pool.map(work, range(4))) == {1}
+        assert library.n_threads == 4
+
+
+def test_what_the_application_sets_meanwhile_stays(library: Library) -> None:
+    with OneThread():
+        library.set_num_threads(3)
+    assert library.n_threads == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork processes")
+def test_a_process_that_is_forked_meanwhile_has_all_threads(library: Library) -> None:
+    one_thread = OneThread()
+    results = multiprocessing.get_context("fork").SimpleQueue()
+
+    def work() -> None:
+        before = library.n_threads
+        with one_thread:
+            inside = library.n_threads
+        results.put((before, inside, library.n_threads))
+
+    with one_thread:
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join(30)
+    assert process.exitcode == 0
+    assert results.get() == (4, 1, 4)
+
+
+def test_the_library_of_numpy_is_found_or_none() -> None:
+    for library in blas._libraries():
+        assert library.internal_api == "openblas"
+        assert library.get_num_threads() >= 1

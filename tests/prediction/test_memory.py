@@ -1,0 +1,123 @@
+"""Tests of `memory.py`."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy
+import pytest
+
+from spacy_lstm_tagger.prediction import memory as memory_module
+from spacy_lstm_tagger.prediction.memory import Generation, Memory, Tables
+
+WIDTHS = [2, 1]
+ROW_SIZE = 4 * sum(WIDTHS)
+
+
+def rows_of(types: list[int]) -> Tables:
+    """Return rows that tell their types."""
+    return [numpy.repeat(numpy.asarray(types, "float32")[:, None], w, axis=1) for w in WIDTHS]
+
+
+class Maker:
+    """Makes rows that tell their types, and remembers which."""
+
+    def __init__(self) -> None:
+        self.made: list[list[int]] = []
+
+    def make(self, types: list[int]) -> Tables:
+        self.made.append(types)
+        return rows_of(types)
+
+    def find(self, memory: Memory, types: list[int]) -> Tables:
+        """Find types in a memory, and check that each has the right row."""
+        tables, rows = memory.find(types, self.make)
+        for table, width in zip(tables, WIDTHS, strict=True):
+            assert table[rows].tolist() == [[number] * width for number in types]
+            assert table[0].tolist() == [0] * width
+        return tables
+
+
+@pytest.fixture
+def maker() -> Maker:
+    return Maker()
+
+
+def test_what_was_found_is_not_made_again(maker: Maker) -> None:
+    memory = Memory()
+    for types in ([5, 3, 3], [3, 8, 5, 1, 8], [1, 5], [8]):
+        maker.find(memory, types)
+    assert maker.made == [[5, 3], [8, 1]]
+
+
+def test_when_there_is_no_room_all_others_are_forgotten(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "MEMORY_SIZE", 4 * ROW_SIZE)
+    memory = Memory()
+    tables = [maker.find(memory, types) for types in ([1, 2, 3], [3, 4], [2, 5], [5, 2], [1])]
+    assert maker.made == [[1, 2, 3], [4], [2, 5], [1]]
+    assert {len(table) for pair in tables for table in pair} == {1 + 4}
+
+
+def test_more_than_there_is_room_for_is_found_and_not_remembered(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "MEMORY_SIZE", 3 * ROW_SIZE)
+    memory = Memory()
+    for types in ([1, 2, 3, 4], [1, 2], [2, 1], [1, 2, 3, 4], [2]):
+        maker.find(memory, types)
+    assert maker.made == [[1, 2, 3, 4], [1, 2], [1, 2, 3, 4]]
+
+
+def test_nobody_waits_for_another(maker: Maker) -> None:
+    memory = Memory()
+    maker.find(memory, [1])
+    with memory._lock:  # as in a process that was forked while another thread added rows
+        maker.find(memory, [1])
+        maker.find(memory, [1, 2])
+    maker.find(memory, [2])
+    assert maker.made == [[1], [2], [1, 2], [2]]
+
+
+def test_rows_stay_when_others_are_added_meanwhile(maker: Maker) -> None:
+    memory = Memory()
+    maker.find(memory, [2])
+
+    def make(types: list[int]) -> Tables:
+        maker.find(memory, [7, 8, 9])
+        return rows_of(types)
+
+    tables, rows = memory.find([1, 2], make)
+    assert [table[rows].tolist() for table in tables] == [[[1, 1], [2, 2]], [[1], [2]]]
+    maker.find(memory, [9, 7, 1])
+    assert maker.made == [[2], [7, 8, 9]]
+
+
+def test_rows_are_written_before_anybody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that finds a type while another adds it has its row, or none."""
+
+    class Spy(dict[int, int]):
+        def update(self, pairs) -> None:  # type: ignore[no-untyped-def,override]
+            for number, row in pairs:
+                assert [table[row, 0] for table in generation.tables] == [number, number]
+                self[number] = row
+
+    generation = Generation([3], rows_of([3]), capacity=5)
+    generation.rows = Spy(generation.rows)
+    generation.add([8, 6], rows_of([8, 6]))
+    assert set(generation.rows) == {3, 8, 6}
+
+
+@pytest.mark.parametrize("capacity", [40, 400])
+def test_many_threads_always_find_the_right_rows(
+    capacity: int, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "MEMORY_SIZE", capacity * ROW_SIZE)
+    memory = Memory()
+
+    def work(seed: int) -> None:
+        random = numpy.random.default_rng(seed)
+        for _ in range(200):
+            maker.find(memory, random.integers(300, size=20).tolist())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
