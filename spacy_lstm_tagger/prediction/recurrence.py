@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy
+from numpy import add, tanh
+from numpy import multiply as times
 
 from .blas import multiply
-from .inputs import Floats2d, Floats3d, Ints1d, Ints2d
+from .inputs import Floats1d, Floats2d, Floats3d, Ints1d, Ints2d
 from .weights import Weights
 
 BLOCK_CELLS = 256  # whose gates are made at a time: they stay in the cache
+
+ONE, HALF = numpy.ones(1, dtype="float32"), numpy.full(1, 0.5, dtype="float32")
 
 GatesOf = Callable[[int, int], Floats3d]
 
@@ -142,32 +146,47 @@ class Recurrence:
         columns (list[int]): How many sequences are read at each step, at least one step.
         RETURNS (Floats3d): (directions, cells, width) hidden states.
         """
-        width, add, tanh = self.width, numpy.add, numpy.tanh
-        states = numpy.empty((self.directions, sum(columns), width), dtype="float32")
-        products = numpy.empty((self.directions, columns[0], 4 * width), dtype="float32")
-        hidden = numpy.zeros((self.directions, columns[0], width), dtype="float32")
-        cell = numpy.zeros_like(hidden)
-        end = 0
+        directions, width, most = self.directions, self.width, columns[0]
+        states = numpy.empty((directions, sum(columns), width), dtype="float32")
+        products = numpy.empty(most * directions * 4 * width, dtype="float32")
+        # Each step leaves its cells in the one buffer, and reads those before it in the other.
+        buffers = numpy.empty((2, len(products)), dtype="float32")
+        hidden = cell = numpy.zeros((directions, most, width), dtype="float32")
+        n_before, here, end = 0, 0, 0
         for block in _blocks(columns):
             begin, end = end, end + sum(block)
             gates, written, first = gates_of(begin, end), states[:, begin:end], 0
             for n in block:
-                gate, product = gates[:, first : first + n], products[:, :n]
-                hidden, cell = hidden[:, :n], cell[:, :n]
+                if n != n_before:
+                    size, n_before = n * directions * 4 * width, n
+                    hidden, cell = hidden[:, :n], cell[:, :n]
+                    product = products[:size].reshape(directions, n, 4 * width)
+                    by_gate = product.reshape(directions, n, 4, width)
+                    views = [_views(buffer[:size], by_gate) for buffer in buffers]
+                last, here = first + n, 1 - here
+                in_rows, all_gates, sigmoids, (i, f, o, z) = views[here]
                 multiply(hidden, self._of_hidden, product)
-                gate += product
-                tanh(gate, out=gate)
-                sigmoids, new = gate[..., : 3 * width], gate[..., 3 * width :]
-                add(sigmoids, 1, out=sigmoids)
-                new *= sigmoids[..., :width]
-                cell *= sigmoids[..., width : 2 * width]
-                cell += new
-                cell *= 0.5
-                hidden = tanh(cell, out=written[:, first : first + n])
-                hidden *= sigmoids[..., 2 * width :]
-                first += n
-        states *= 0.5
+                add(by_gate, gates[:, first:last].reshape(by_gate.shape), out=in_rows)
+                tanh(all_gates, out=all_gates)
+                add(sigmoids, ONE, out=sigmoids)
+                times(f, cell, out=f)
+                times(z, i, out=z)
+                add(f, z, out=f)
+                cell = times(f, HALF, out=f)
+                hidden = tanh(cell, out=written[:, first:last])
+                times(hidden, o, out=hidden)
+                first = last
+        times(states, HALF, out=states)
         return states
+
+
+def _views(buffer: Floats1d, by_gate: Floats3d) -> tuple[Floats3d, Floats3d, Floats3d, Floats3d]:
+    """Return views of a buffer that has gate after gate: in the order of a product's rows, all of
+    it, its sigmoids, and its gates.
+    """
+    directions, n, n_gates, width = by_gate.shape
+    gates = buffer.reshape(n_gates, directions, n, width)
+    return gates.transpose(1, 2, 0, 3), buffer, gates[:3], gates
 
 
 def _blocks(columns: list[int]) -> Iterator[list[int]]:
