@@ -38,12 +38,12 @@ from spacy.util import load_model_from_config, minibatch
 from torch import nn
 
 from spacy_lstm_tagger.model.architectures import PREDICTION_WINDOW
-from spacy_lstm_tagger.model.features import find_types
+from spacy_lstm_tagger.model.features import forms_of
 from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
-from spacy_lstm_tagger.network.memory import Memory
+from spacy_lstm_tagger.prediction.memory import Memory
 
-BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
+BILSTM, OURS, KERNEL, STREAM = "spacy-bilstm", "tagger", "nn.LSTM", "stream"
 BATCH_SIZES = [1, 32, 128, 1000]
 STARTUP = """
 import time, spacy, torch
@@ -87,15 +87,14 @@ def measure(runs: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, fl
     return {name: float(numpy.median(values)) for name, values in seconds.items()}
 
 
-def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Callable[[], Run]:
-    """Prepare a run that tags Docs; a cold one remembers nothing from batch to batch."""
+def tag(nlp: Language, texts: Words, batch_size: int, new: bool = False) -> Callable[[], Run]:
+    """Prepare a run that tags Docs; if they are new, our tagger remembers nothing of them."""
 
     def run(docs: list[Doc]) -> None:
-        for batch in minibatch(docs, batch_size) if cold else [docs]:
-            if cold:
-                forget(nlp)
-            for _ in nlp.pipe(batch, batch_size=batch_size):
-                pass
+        if new:
+            forget(nlp)
+        for _ in nlp.pipe(docs, batch_size=batch_size):
+            pass
 
     return lambda: partial(run, [Doc(nlp.vocab, words=words) for words in texts])
 
@@ -103,7 +102,7 @@ def tag(nlp: Language, texts: Words, batch_size: int, cold: bool = False) -> Cal
 def forget(nlp: Language) -> None:
     """Let our tagger forget all word types."""
     component: Any = nlp.get_pipe("lstm_tagger")
-    component.model.shims[0].prepare_reader(bf16=False).memory = Memory()
+    component.model.shims[0].prepare_reader().memory = Memory()
 
 
 def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
@@ -112,8 +111,7 @@ def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
     network = component.model.shims[0]._model
     inputs = []
     for batch in minibatch([Doc(nlp.vocab, words=words) for words in texts], batch_size):
-        _, _, types = find_types(batch)
-        windows = windows_of(batch, types, PREDICTION_WINDOW * 32, 32)
+        windows = windows_of(batch, forms_of(batch), PREDICTION_WINDOW * 32, 32)
         grids = lay_out(torch.from_numpy(windows.lengths), 1).grids[0]
         inputs += [torch.randn(*grid.shape, network.input_width) for grid in grids]
     lstm = nn.LSTM(network.input_width, network.layers[0].lstms[0].hidden_size, bidirectional=True)
@@ -127,15 +125,17 @@ def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
 
 
 def throughput(
-    pipelines: dict[str, Language], cold: Language, texts: dict[str, Words], repeats: int
+    pipelines: dict[str, Language], stream: Language, texts: dict[str, Words], repeats: int
 ) -> list[Row]:
-    """Compare tokens per second for Docs of different lengths in batches of different sizes."""
+    """Compare tokens per second for Docs of different lengths in batches of different sizes. The
+    words were met before; but in a stream, our tagger meets them all for the first time.
+    """
     rows = []
     for kind, docs in texts.items():
         n_tokens = sum(map(len, docs))
         for batch_size in BATCH_SIZES:
             runs = {name: tag(nlp, docs, batch_size) for name, nlp in pipelines.items()}
-            runs[f"{OURS} cold"] = tag(cold, docs, batch_size, cold=True)
+            runs[STREAM] = tag(stream, docs, batch_size, new=True)
             runs[KERNEL] = kernel(pipelines[OURS], docs, batch_size)
             seconds = measure(runs, repeats)
             speeds = {name: f"{n_tokens / value:,.0f}" for name, value in seconds.items()}
@@ -143,7 +143,7 @@ def throughput(
                 f"/ {other}": f"{seconds[other] / seconds[OURS]:.2f}"
                 for other in (BASELINE, BILSTM, KERNEL)
             }
-            ratios[f"cold / {BASELINE}"] = f"{seconds[BASELINE] / seconds[f'{OURS} cold']:.2f}"
+            ratios[f"{STREAM} / {BASELINE}"] = f"{seconds[BASELINE] / seconds[STREAM]:.2f}"
             rows.append({"Docs": kind, "batch": batch_size, **speeds, **ratios})
     return rows
 
@@ -153,9 +153,8 @@ def variants(
 ) -> list[Row]:
     """Compare settings of our tagger with its default, on Docs in batches of 128."""
     runs = {name: tag(pipelines[name], texts, 128) for name in (BASELINE, OURS)}
-    for setting, value in (("model.precision", "bf16"), ("store_probabilities", True)):
-        nlp = make_pipeline(OURS, docs, lang, **{setting: value})
-        runs[f"{setting.rpartition('.')[2]} = {json.dumps(value)}"] = tag(nlp, texts, 128)
+    nlp = make_pipeline(OURS, docs, lang, store_probabilities=True)
+    runs["store_probabilities = true"] = tag(nlp, texts, 128)
     for config in ("crf", "accurate"):
         runs[f"{config}.cfg"] = tag(make_pipeline(config, docs, lang), texts, 128)
     seconds = measure(runs, repeats)
@@ -169,16 +168,16 @@ def variants(
     ]
 
 
-def latency(pipelines: dict[str, Language], cold: Language, texts: Words) -> list[Row]:
+def latency(pipelines: dict[str, Language], stranger: Language, texts: Words) -> list[Row]:
     """Compare the time that one sentence takes: `nlp(doc)`, tokenization not counted. All words
-    have been met before; only the cold tagger remembers none.
+    have been met before; only the stranger remembers none.
     """
-    systems = {**pipelines, f"{OURS} cold": cold}
+    systems = {**pipelines, f"{OURS}, words unknown": stranger}
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     for words in texts + texts:
         for name, nlp in systems.items():
             doc = Doc(nlp.vocab, words=words)
-            if nlp is cold:
+            if nlp is stranger:
                 forget(nlp)
             start = time.perf_counter()
             nlp(doc)
@@ -291,6 +290,31 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
     return rows
 
 
+def from_text(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> list[Row]:
+    """Compare tokens per second from text to tags with those of the tokenizer alone. No tagger
+    remembers the words.
+    """
+    texts = [doc.text for doc in docs]
+
+    def read(nlp: Language, name: str) -> Run:
+        if name == OURS:
+            forget(nlp)
+        return lambda: [None for _ in nlp.pipe(texts, batch_size=128)]
+
+    systems = {"tokenizer": spacy.blank(pipelines[OURS].lang or "xx"), **pipelines}
+    runs = {name: partial(read, nlp, name) for name, nlp in systems.items()}
+    seconds = measure(runs, repeats)
+    n_tokens = sum(len(systems["tokenizer"](text)) for text in texts)
+    return [
+        {
+            "from text": name,
+            "tokens/s": f"{n_tokens / value:,.0f}",
+            "/ tokenizer": f"{seconds['tokenizer'] / value:.2f}",
+        }
+        for name, value in seconds.items()
+    ]
+
+
 def startup(pipelines: dict[str, Language], repeats: int) -> list[Row]:
     """Compare loading from disk, and time the import of the package where spaCy is imported."""
     command = [sys.executable, "-c", STARTUP]
@@ -315,6 +339,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tables", nargs="*", help="titles of some tables; all by default")
     parser.add_argument("--json", type=Path, help="where to write the tables as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -324,7 +349,7 @@ def main() -> None:
         docs[split] = read_treebank(path, "tag", None)
     systems = (BASELINE, BILSTM, OURS)
     pipelines = {name: make_pipeline(name, docs["train"], arguments.lang) for name in systems}
-    cold = make_pipeline(OURS, docs["train"], arguments.lang)
+    forgetful = make_pipeline(OURS, docs["train"], arguments.lang)
     words = [token.text for doc in docs["dev"] for token in doc]
     long = [words[i : i + 10_000] for i in range(0, 20_000, 10_000)]
     texts = {
@@ -335,18 +360,22 @@ def main() -> None:
     repeats = arguments.repeats
     gc.freeze()  # or the treebank would be searched for garbage within some of the runs
     tables = {
-        "Tokens per second": lambda: throughput(pipelines, cold, texts, repeats),
+        "Tokens per second": lambda: throughput(pipelines, forgetful, texts, repeats),
         "Settings": lambda: variants(
             pipelines, docs["train"], arguments.lang, texts["ten sentences"], repeats
         ),
-        "One sentence at a time": lambda: latency(pipelines, cold, texts["one sentence"][:500]),
+        "One sentence at a time": lambda: latency(
+            pipelines, forgetful, texts["one sentence"][:500]
+        ),
+        "From text": lambda: from_text(pipelines, docs["train"], max(1, repeats // 2)),
         "One long Doc": lambda: long_docs(pipelines, words),
         "Threads and processes": lambda: scaling(pipelines[OURS], texts["ten sentences"], repeats),
         "Start": lambda: startup(pipelines, repeats),
         "Training": lambda: training(pipelines, docs["train"], repeats),
     }
     results = {}
-    for title, table in tables.items():
+    for title in arguments.tables or tables:
+        table = tables[title]
         results[title] = table()
         print(f"\n{title}\n\n{markdown(results[title])}", flush=True)
     if arguments.json:

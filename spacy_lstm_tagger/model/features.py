@@ -1,7 +1,7 @@
 """Docs in, integer ids out: the distinct word forms of a batch, and what describes each."""
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy
@@ -41,18 +41,18 @@ def type_ids(
     RETURNS (TypeIds): The ids.
     """
     strings = find_strings(docs, forms)
-    words = _look_up((form.lower() for form in strings), vocabulary["words"])
+    words = _look_up(map(str.lower, strings), vocabulary["words"])
     if unknown_rate:
         rare = words > vocabulary["n_frequent"]
         words[rare & (numpy.random.random(len(words)) < unknown_rate)] = UNKNOWN
-    spellings = [spelling(form) for form in strings]
+    spellings = list(map(spelling, strings))
     return TypeIds(
         words=words,
-        affixes=_look_up(
-            chain.from_iterable(affixes(form) for form in strings), vocabulary["affixes"]
-        ).reshape(-1, 3),
+        affixes=_look_up(chain.from_iterable(map(affixes, strings)), vocabulary["affixes"]).reshape(
+            -1, 3
+        ),
         spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
-        spelling_lengths=numpy.asarray([len(s) for s in spellings], dtype="int64"),
+        spelling_lengths=numpy.fromiter(map(len, spellings), dtype="int64"),
         vectors=static_vectors(docs[0].vocab, strings) if include_static_vectors else NO_VECTORS,
     )
 
@@ -81,4 +81,4 @@ def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
 
 
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:
-    return numpy.fromiter((ids.get(key, UNKNOWN) for key in keys), dtype="int64")
+    return numpy.fromiter(map(ids.get, keys, repeat(UNKNOWN)), dtype="int64")

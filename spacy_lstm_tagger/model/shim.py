@@ -269,7 +269,7 @@ class NetworkShim(PyTorchShim):
     def _check(self, sizes: dict[str, int], data: bytes) -> Weights:
         """Return weights that were saved, if they are those of a network of these sizes."""
         weights = safetensors.numpy.load(data)
-        expected = shapes_of(**self.cfg, **sizes)
+        expected = shapes_of(**cast(Any, {**self.cfg, **sizes}))
         found = {name: values.shape for name, values in weights.items()}
         if found != expected:
             wrong = sorted(name for name, _ in found.items() ^ expected.items())

@@ -15,7 +15,7 @@ from .memory import Generation, Memory, Tables
 from .recurrence import Recurrence, Schedule, schedule
 from .weights import Weights, part
 
-MAX_TYPES = 2**12  # that are embedded at a time: more would cost memory, not save time
+MAX_TYPES = 2**10  # that are embedded at a time: more would leave the caches
 
 
 class Reader:
@@ -148,8 +148,9 @@ class Reader:
         """
         yield tables[0][rows]
         if self._n_inputs == 3:
+            before, after = numpy.empty_like(rows), numpy.empty_like(rows)
+            before[1:], after[:-1] = rows[:-1], rows[1:]
             ends = lengths.cumsum()
-            before, after = numpy.roll(rows, 1), numpy.roll(rows, -1)
             before[ends - lengths] = after[ends - 1] = 0
             yield tables[1 % len(tables)][before]
             yield tables[2 % len(tables)][after]

@@ -47,9 +47,10 @@ def schedule(lengths: Ints1d, directions: int) -> Schedule:
     RETURNS (Schedule): The schedule.
     """
     if len(lengths) == 1:  # quickly
-        steps = numpy.arange(lengths[0])
-        both = numpy.stack((steps, steps[::-1]))[:directions]
-        return Schedule([1] * len(steps), both, both)
+        both = numpy.empty((directions, lengths[0]), dtype="int64")
+        both[0] = numpy.arange(lengths[0])
+        both[1:] = both[0, ::-1]
+        return Schedule([1] * both.shape[1], both, both)
     ranking = numpy.argsort(-lengths, kind="stable")
     ranked = lengths[ranking]
     steps = numpy.arange(ranked[0])
@@ -101,15 +102,18 @@ class Recurrence:
             return numpy.ascontiguousarray(numpy.stack(arranged), dtype="float32")
 
         self._bias = arrange("bias_ih_l0") + arrange("bias_hh_l0")
-        self._of_input, self._of_hidden = arrange("weight_ih_l0"), arrange("weight_hh_l0")
+        self._of_hidden = arrange("weight_hh_l0")
         self._of_hidden /= 2
+        self._of_all_inputs = numpy.concatenate(list(arrange("weight_ih_l0")), axis=1)
+        by_direction = self._of_all_inputs.reshape(-1, directions, 4 * self.width)
+        self._of_input = by_direction.transpose(1, 0, 2)
 
     def project(self, inputs: Floats2d) -> Floats2d:
         """Return (inputs, directions * 4 * width): what each input tells the gates.
 
         inputs (Floats2d): (inputs, input_width).
         """
-        projected = inputs @ numpy.concatenate(list(self._of_input), axis=1)
+        projected = inputs @ self._of_all_inputs
         projected += self._bias.ravel()
         return projected
 
@@ -122,7 +126,8 @@ class Recurrence:
             cells, 4 * width).
         """
         by_direction = projected.reshape(-1, 4 * self.width)
-        rows = self.directions * rows + numpy.arange(self.directions)[:, None]
+        rows = self.directions * rows
+        rows[1:] += 1
         return lambda begin, end: by_direction.take(rows[:, begin:end], axis=0)
 
     def gates_of_states(self, states: Floats2d, positions: Ints2d) -> GatesOf:

@@ -19,6 +19,7 @@ from spacy_lstm_tagger.model.vocabulary import (
     Vocabulary,
     affixes,
     learn_vocabulary,
+    shape,
     spelling,
 )
 
@@ -137,6 +138,15 @@ def test_more_forms_change_nothing_about_forms_of_the_docs(
 def test_affixes_are_prefix_suffix_and_shape(kind: int, part: Callable[[str], str]) -> None:
     pairs = {(affixes(form)[kind], part(form)) for form in [*SHORT_FORMS, *ODD_WORDS]}
     assert len({affix for affix, _ in pairs}) == len({part for _, part in pairs}) == len(pairs)
+
+
+@pytest.mark.parametrize(
+    "form", ["", "ǅab", "ªb", "A", "Ab", "aB", "ßab", "ἈᾼΑ", "x" * 99, "x" * 100]
+)
+@pytest.mark.parametrize("upper", [False, True])
+def test_shapes_are_those_of_spacy(form: str, upper: bool) -> None:
+    for one in (form.upper() if upper else form, f"X{form}", f"{form}X", *SHORT_FORMS, *ODD_WORDS):
+        assert shape(one) == word_shape(one)
 
 
 def test_affixes_of_different_kinds_are_never_the_same() -> None:
