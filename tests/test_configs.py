@@ -1,15 +1,85 @@
 """The configs: each trains as it stands, and what it trains can be saved, loaded and used."""
 
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
-from spacy.util import load_config
+from spacy.util import dict_to_dot, load_config
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
+MODEL = "components.lstm_tagger.model"
+# In which settings each config differs from tagger.cfg; "*" stands for sections of its own.
+DIFFERENCES = {
+    "tagger": [],
+    "accurate": [
+        f"{MODEL}.{setting}"
+        for setting in (
+            "word_width",
+            "character_width",
+            "character_lstm_width",
+            "lstm_width",
+            "depth",
+        )
+    ],
+    "crf": [f"{MODEL}.crf"],
+    "shared": [
+        "nlp.pipeline",
+        "components.tok2vec.*",
+        f"{MODEL}.@architectures",
+        f"{MODEL}.tok2vec.*",
+        "components.lstm_pos.*",
+        "components.lstm_morph.*",
+    ],
+    "pretrained": [
+        "paths.raw_text",
+        "paths.init_tok2vec",
+        "paths.vectors",
+        "nlp.pipeline",
+        "components.tok2vec.*",
+        f"{MODEL}.@architectures",
+        f"{MODEL}.tok2vec.*",
+        "corpora.pretrain.*",
+        "pretraining.*",
+        "initialize.vectors",
+        "initialize.init_tok2vec",
+        "initialize.before_init.*",
+    ],
+    "tutorial": [
+        "paths.train",
+        "paths.dev",
+        "paths.vectors",
+        "system.seed",
+        "nlp.batch_size",
+        "components.lstm_tagger.attribute",
+        "components.lstm_tagger.label_smoothing",
+        f"{MODEL}.word_width",
+        f"{MODEL}.character_width",
+        f"{MODEL}.character_lstm_width",
+        f"{MODEL}.lstm_width",
+        f"{MODEL}.bidirectional",
+        f"{MODEL}.affixes",
+        f"{MODEL}.unknown_rate",
+        "corpora.train.augmenter.@augmenters",
+        "corpora.dev.augmenter.@augmenters",
+        "training.dropout",
+        "training.max_epochs",
+        "training.max_steps",
+        "training.patience",
+        "training.eval_frequency",
+        "training.batcher.*",
+        "training.optimizer.@optimizers",
+        "training.optimizer.learn_rate",
+        "training.optimizer.beta1",
+        "training.optimizer.beta2",
+        "training.optimizer.use_averages",
+        "initialize.vectors",
+    ],
+}
 QUIET = {"@loggers": "spacy.ConsoleLogger.v3", "console_output": False}
 
 
@@ -38,3 +108,22 @@ def test_config_scores_what_its_components_learn(path: Path) -> None:
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     weights = nlp.config["training"]["score_weights"]
     assert {name for name, weight in weights.items() if weight} == {f"{a}_acc" for a in learnt}
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """Return all settings of a config as they stand in its file, by their dotted names."""
+    return dict_to_dot(load_config(path, interpolate=False))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_differs_from_the_recommended_one_only_where_it_says(path: Path) -> None:
+    here, recommended = settings_of(path), settings_of(ROOT / "configs" / "tagger.cfg")
+    missing = object()
+    different = [
+        name
+        for name in {**here, **recommended}
+        if here.get(name, missing) != recommended.get(name, missing)
+    ]
+    expected = DIFFERENCES[path.stem]
+    assert [n for n in different if not any(fnmatch(n, one) for one in expected)] == []
+    assert [one for one in expected if not any(fnmatch(n, one) for n in different)] == []

@@ -12,7 +12,14 @@ from spacy.vocab import Vocab
 from thinc.api import Adam, Model
 
 from spacy_lstm_tagger.model import with_crf as with_crf_module
-from spacy_lstm_tagger.model.with_crf import decode, is_crf, with_crf
+from spacy_lstm_tagger.model.with_crf import (
+    CONTEXT,
+    MAX_POSITIONS,
+    WINDOW,
+    decode,
+    is_crf,
+    with_crf,
+)
 from spacy_lstm_tagger.network import crf as training
 from spacy_lstm_tagger.prediction.crf import log_marginals, max_marginals
 
@@ -141,6 +148,26 @@ def test_a_large_batch_is_decoded_in_parts(make_crf, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(with_crf_module, "MAX_POSITIONS", 8)
     for own, scores in zip(model.predict(docs), expected, strict=True):
         assert_allclose(own, scores, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_a_long_doc_costs_as_much_as_its_tokens_in_parts_of_bounded_size(
+    make_crf, best: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, docs = make_crf(20_000, 3)
+    name = "max_marginals" if best else "log_marginals"
+    score, scored = getattr(with_crf_module, name), []
+
+    def spy(emissions: Any, lengths: Any, transitions: Any) -> Any:
+        scored.append((len(emissions), max(lengths)))
+        return score(emissions, lengths, transitions)
+
+    monkeypatch.setattr(with_crf_module, name, spy)
+    decode(model, model.layers[0].predict(docs), best=best)
+    sizes, longest = zip(*scored, strict=True)
+    assert max(longest) <= WINDOW + 2 * CONTEXT
+    assert max(sizes) <= MAX_POSITIONS + WINDOW + 2 * CONTEXT
+    assert 20_003 <= sum(sizes) <= 20_003 * (1 + 2 * CONTEXT / WINDOW) + WINDOW
 
 
 def test_bytes_carry_the_transitions(make_crf) -> None:

@@ -1,7 +1,7 @@
 """Tests of `decoding.py`, by way of the component: against enumeration of all sequences."""
 
 from collections.abc import Callable
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
 from typing import Any
 
 import numpy
@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import fix_random_seed
 
+from spacy_lstm_tagger.pipeline.decoding import _best_choices
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 SEQUENCES = ["book read that Everybody apple", "ate dog", "The", "read The book dog"]
@@ -166,6 +167,38 @@ def test_docs_carry_nothing_unless_asked(decoder: Language) -> None:
     assert not decoder("The dog").user_data
 
 
-def test_crf_tags_a_long_doc_in_bounded_time(decoder: Language) -> None:
-    doc = Doc(decoder.vocab, words=["dog", "ate", "that"] * 3000)
-    assert len({token.tag_ for token in decoder(doc)} - set(["DET", "NN", "V"])) == 0
+def enumerate_choices(probabilities: numpy.ndarray) -> list[float]:
+    """Return the logarithms of the probabilities of all sequences of independent labels."""
+    rows = [[float(numpy.log(p)) for p in row if p > 0] for row in probabilities.astype("float64")]
+    return sorted((sum(choice) for choice in product(*rows)), reverse=True)
+
+
+@pytest.mark.parametrize("n_tokens, n_labels", [(1, 1), (1, 5), (4, 1), (2, 3), (4, 3), (6, 2)])
+@pytest.mark.parametrize("seed", range(4))
+def test_best_choices_are_the_first_of_all(n_tokens: int, n_labels: int, seed: int) -> None:
+    random = numpy.random.default_rng(seed)
+    scores = random.integers(0, 5, size=(n_tokens, n_labels)).astype("float32")  # with ties
+    scores[range(n_tokens), random.integers(n_labels, size=n_tokens)] += 1
+    probabilities = scores / scores.sum(axis=1, keepdims=True)  # and with excluded labels
+    found = list(_best_choices(probabilities))
+    expected = enumerate_choices(probabilities)
+    assert_allclose([score for _, score in found], expected, atol=1e-9)
+    assert len({tuple(labels) for labels, _ in found}) == len(expected)
+    for labels, score in found:
+        own = numpy.log(probabilities[range(n_tokens), labels].astype("float64")).sum()
+        assert score == pytest.approx(own, abs=1e-9)
+
+
+def test_best_choices_of_many_tokens_are_found_without_all_others() -> None:
+    probabilities = numpy.random.default_rng(0).random((300, 500)).astype("float32")
+    best = list(islice(_best_choices(probabilities), 1000))
+    assert best[0][0] == probabilities.argmax(axis=1).tolist()
+    scores = [score for _, score in best]
+    assert scores == sorted(scores, reverse=True)
+    assert len({tuple(labels) for labels, _ in best}) == 1000
+
+
+def test_there_are_no_0_sequences_of_a_long_doc(decoder: Language) -> None:
+    doc = Doc(decoder.vocab, words=["dog"] * 12_000)
+    with pytest.raises(ValueError, match="k = 0 must be at least 1"):
+        decoder.get_pipe("lstm_tagger").k_best(doc, 0)
