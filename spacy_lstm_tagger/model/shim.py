@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
 
+def require_torch() -> Any:
+    """Return PyTorch; ImportError if it isn't installed."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "Training needs PyTorch, and so does prediction on a GPU: pip install torch"
+        ) from error
+    return torch
+
+
 class NetworkShim(PyTorchShim):
     """Hold a torch network whose sizes become known only when it meets data.
 
@@ -62,6 +73,7 @@ class NetworkShim(PyTorchShim):
         vocabulary (Any): What the ids of its input mean; kept and saved with the weights.
         sizes (int): The arguments of the network that the data decides.
         """
+        require_torch()
         self._model = self._make_network(sizes).to(get_torch_default_device())
         self._sizes = sizes
         self._vocabulary = vocabulary
@@ -72,9 +84,7 @@ class NetworkShim(PyTorchShim):
     def network(self) -> Any:
         """The torch network; made when it is first asked for, if the weights were loaded."""
         if self._model is None:
-            import torch
-
-            loaded = self._require_weights()
+            loaded, torch = self._require_weights(), require_torch()
             with torch.device("meta"):  # no weights yet: drawing them at random would cost time
                 network = self._make_network(self._sizes)
             state = {name: torch.tensor(values) for name, values in loaded.items()}
@@ -131,9 +141,9 @@ class NetworkShim(PyTorchShim):
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it and adds up the gradients of the parameters.
         """
+        network = self.network
         from ..network.threads import one_thread
 
-        network = self.network
         with one_thread(), self._computing(bf16):
             output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
 
