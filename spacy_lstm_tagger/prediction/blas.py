@@ -1,6 +1,7 @@
 """How NumPy multiplies matrices: in the calling thread alone, and few rows one by one."""
 
 import os
+from collections.abc import Callable
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -16,19 +17,36 @@ WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "Sapphirerapids")
 FEW_ROWS = 6
 
 
-@cache
-def _libraries() -> list[Any]:
-    """Return threadpoolctl's controllers of the OpenBLAS that NumPy calls; none if it calls
-    another library.
+class Library:
+    """An OpenBLAS whose threads are its own. Since version 3.8, threadpoolctl lets a single thread
+    of a process set their number, and ignores the others without a word; so its functions are
+    called here.
+
+    architecture: The processor that it found.
     """
+
+    def __init__(self, found: Any):
+        """found: threadpoolctl's controller of the library."""
+        name = next(name for name in found.check_symbols if hasattr(found.dynlib, name))
+        self.get_num_threads: Callable[[], int] = getattr(found.dynlib, name)
+        self.set_num_threads: Callable[[int], Any] = getattr(
+            found.dynlib, name.replace("get_num", "set_num")
+        )
+        self.architecture = str(found.architecture)
+
+
+@cache
+def _libraries() -> list[Library]:
+    """Return the OpenBLAS that NumPy calls; none if it calls another library."""
     found = ThreadpoolController().select(internal_api="openblas").lib_controllers
-    return [library for library in found if "numpy" in library.filepath] or found
+    own = [library for library in found if "numpy" in library.filepath] or found
+    return [Library(library) for library in own if library.threading_layer == "pthreads"]
 
 
 @cache
 def _few_rows() -> int:
     libraries = _libraries()
-    names = {str(library.architecture).lower() for library in libraries}
+    names = {library.architecture.lower() for library in libraries}
     has_small_kernels = not names or names & {name.lower() for name in WITH_SMALL_KERNELS}
     return 1 if has_small_kernels else FEW_ROWS
 
