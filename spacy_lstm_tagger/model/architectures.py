@@ -18,7 +18,7 @@ from .windows import split, windows_of
 from .with_crf import DocModel, with_crf
 
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
-MAX_POSITIONS = 2**15  # that prediction computes at a time: more would cost memory, not save time
+MAX_WINDOWS = 128  # that prediction reads side by side: more would leave the caches
 PREDICTION_WINDOW = 8  # in training windows: the context costs a quarter of the time at most
 
 
@@ -164,7 +164,7 @@ def encode(
         windows = windows_of(docs, forms, PREDICTION_WINDOW * window_length, window_length)
         # What is remembered of a type must not depend on the vectors, which may be exchanged.
         Y = shim.predict(
-            split(windows, MAX_POSITIONS),
+            split(windows, MAX_WINDOWS),
             len(forms),
             describe,
             remember=not has_vectors,

@@ -24,17 +24,17 @@ def windows_of(docs: Sequence[Doc], types: Ints1d, window_length: int, context: 
     return Windows(types[positions], window_lengths, kept)
 
 
-def split(windows: Windows, max_positions: int) -> Iterator[tuple[Ints1d, Windows]]:
+def split(windows: Windows, max_windows: int) -> Iterator[tuple[Ints1d, Windows]]:
     """Split a batch between windows, so that the parts can be computed one after another. Windows
     of similar length come together, as they are computed side by side.
 
     windows (Windows): The batch.
-    max_positions (int): How many positions a part has; it may be a window more.
+    max_windows (int): How many windows a part has at most.
     YIELDS (tuple[Ints1d, Windows]): (tokens,) the tokens of a part; and the part. There is none
         without tokens.
     """
-    if len(windows.types) <= max_positions:
-        if len(windows.types):
+    if len(windows.lengths) <= max_windows:
+        if len(windows.lengths):
             yield numpy.arange(len(windows.kept)), windows
         return
     order = numpy.argsort(-windows.lengths, kind="stable")
@@ -42,8 +42,8 @@ def split(windows: Windows, max_positions: int) -> Iterator[tuple[Ints1d, Window
     begins = ends - windows.lengths
     first_tokens, last_tokens = numpy.searchsorted(windows.kept, [begins, ends])
     n_tokens = last_tokens - first_tokens
-    sizes = windows.lengths[order].cumsum()
-    for part in numpy.split(order, numpy.flatnonzero(numpy.diff(sizes // max_positions)) + 1):
+    for i in range(0, len(order), max_windows):
+        part = order[i : i + max_windows]
         lengths = windows.lengths[part]
         tokens = _ranges(first_tokens[part], n_tokens[part])
         moved = begins[part] - (lengths.cumsum() - lengths)

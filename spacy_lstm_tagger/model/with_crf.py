@@ -16,7 +16,7 @@ DocModel = Model[list[Doc], list[Floats2d]]
 
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
 WINDOW, CONTEXT = 256, 32  # the same in prediction, where longer Docs are cut
-MAX_POSITIONS = 2**13  # that prediction computes at a time
+MAX_WINDOWS = 128  # that prediction reads side by side
 
 
 def with_crf(emitter: DocModel) -> DocModel:
@@ -93,7 +93,7 @@ def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Fl
     decoded = numpy.empty_like(scores)
     score = max_marginals if best else log_marginals
     for tokens, (seen, windows, kept) in split(
-        Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_POSITIONS
+        Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_WINDOWS
     ):
         decoded[tokens] = score(scores[seen], windows, transitions)[kept]
     return _unflatten(model, decoded, lengths)

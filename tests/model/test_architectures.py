@@ -170,7 +170,7 @@ def test_prediction_in_parts_equals_prediction_at_once(
     model = make_model(architecture, **{"window_length": 1, **settings})
     docs = [*make_docs(*TEXTS, ""), *long_doc(make_docs, 40)]
     at_once = model.predict(docs)
-    monkeypatch.setattr(architectures, "MAX_POSITIONS", 7)
+    monkeypatch.setattr(architectures, "MAX_WINDOWS", 2)
     assert_close(model.predict(docs), at_once)
 
 

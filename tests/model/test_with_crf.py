@@ -14,7 +14,7 @@ from thinc.api import Adam, Model
 from spacy_lstm_tagger.model import with_crf as with_crf_module
 from spacy_lstm_tagger.model.with_crf import (
     CONTEXT,
-    MAX_POSITIONS,
+    MAX_WINDOWS,
     WINDOW,
     decode,
     is_crf,
@@ -145,7 +145,7 @@ def test_a_long_doc_is_decoded_in_windows_with_next_to_no_difference(make_crf) -
 def test_a_large_batch_is_decoded_in_parts(make_crf, monkeypatch: pytest.MonkeyPatch) -> None:
     model, docs = make_crf(7, 0, 30, 2, 2, 19)
     expected = model.predict(docs)
-    monkeypatch.setattr(with_crf_module, "MAX_POSITIONS", 8)
+    monkeypatch.setattr(with_crf_module, "MAX_WINDOWS", 2)
     for own, scores in zip(model.predict(docs), expected, strict=True):
         assert_allclose(own, scores, rtol=1e-5, atol=1e-5)
 
@@ -159,14 +159,14 @@ def test_a_long_doc_costs_as_much_as_its_tokens_in_parts_of_bounded_size(
     score, scored = getattr(with_crf_module, name), []
 
     def spy(emissions: Any, lengths: Any, transitions: Any) -> Any:
-        scored.append((len(emissions), max(lengths)))
+        scored.append((len(emissions), len(lengths), max(lengths)))
         return score(emissions, lengths, transitions)
 
     monkeypatch.setattr(with_crf_module, name, spy)
     decode(model, model.layers[0].predict(docs), best=best)
-    sizes, longest = zip(*scored, strict=True)
+    sizes, counts, longest = zip(*scored, strict=True)
     assert max(longest) <= WINDOW + 2 * CONTEXT
-    assert max(sizes) <= MAX_POSITIONS + WINDOW + 2 * CONTEXT
+    assert max(counts) <= MAX_WINDOWS
     assert 20_003 <= sum(sizes) <= 20_003 * (1 + 2 * CONTEXT / WINDOW) + WINDOW
 
 
