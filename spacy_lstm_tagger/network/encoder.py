@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout as drop
 
 from ..prediction.inputs import TypeIds, Windows
 from ..prediction.weights import widths
+from .dropout import drop
 from .lstm import CharacterLSTM, LSTMLayer, State, lay_out, neighbours
 
 
