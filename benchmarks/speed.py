@@ -6,7 +6,9 @@ FOLDER holds a treebank, as for accuracy.py. The taggers have the treebank's lab
 and weights as they are before training, which cost as much as trained ones; Docs are made before
 the clock starts. Times are medians of runs that alternate between the systems, so that whatever
 else the machine does befalls them all; the ratios count, more than the figures. The tables are
-Markdown; --json writes them as JSON, too.
+Markdown; --json writes them as JSON, too. The first line says what the processor and its libraries
+can do; to try less, set ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell
+NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR".
 """
 
 import argparse
@@ -15,7 +17,6 @@ import gc
 import json
 import multiprocessing
 import pstats
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config, minibatch
+from threadpoolctl import threadpool_info
 from torch import nn
 
 from spacy_lstm_tagger.model.architectures import PREDICTION_WINDOW
@@ -43,7 +45,7 @@ from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
 from spacy_lstm_tagger.prediction.memory import Memory
 
-BILSTM, OURS, KERNEL, STREAM = "spacy-bilstm", "tagger", "nn.LSTM", "stream"
+BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]
 STARTUP = """
 import time, spacy, torch
@@ -87,12 +89,10 @@ def measure(runs: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, fl
     return {name: float(numpy.median(values)) for name, values in seconds.items()}
 
 
-def tag(nlp: Language, texts: Words, batch_size: int, new: bool = False) -> Callable[[], Run]:
-    """Prepare a run that tags Docs; if they are new, our tagger remembers nothing of them."""
+def tag(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
+    """Prepare a run that tags Docs."""
 
     def run(docs: list[Doc]) -> None:
-        if new:
-            forget(nlp)
         for _ in nlp.pipe(docs, batch_size=batch_size):
             pass
 
@@ -124,18 +124,15 @@ def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
     return lambda: run
 
 
-def throughput(
-    pipelines: dict[str, Language], stream: Language, texts: dict[str, Words], repeats: int
-) -> list[Row]:
-    """Compare tokens per second for Docs of different lengths in batches of different sizes. The
-    words were met before; but in a stream, our tagger meets them all for the first time.
+def throughput(pipelines: dict[str, Language], texts: dict[str, Words], repeats: int) -> list[Row]:
+    """Compare tokens per second for Docs of different lengths in batches of different sizes. All
+    words were met before.
     """
     rows = []
     for kind, docs in texts.items():
         n_tokens = sum(map(len, docs))
         for batch_size in BATCH_SIZES:
             runs = {name: tag(nlp, docs, batch_size) for name, nlp in pipelines.items()}
-            runs[STREAM] = tag(stream, docs, batch_size, new=True)
             runs[KERNEL] = kernel(pipelines[OURS], docs, batch_size)
             seconds = measure(runs, repeats)
             speeds = {name: f"{n_tokens / value:,.0f}" for name, value in seconds.items()}
@@ -143,9 +140,31 @@ def throughput(
                 f"/ {other}": f"{seconds[other] / seconds[OURS]:.2f}"
                 for other in (BASELINE, BILSTM, KERNEL)
             }
-            ratios[f"{STREAM} / {BASELINE}"] = f"{seconds[BASELINE] / seconds[STREAM]:.2f}"
             rows.append({"Docs": kind, "batch": batch_size, **speeds, **ratios})
     return rows
+
+
+def new_text(strangers: dict[str, Language], texts: Words, repeats: int) -> list[Row]:
+    """Compare tokens per second for Docs in batches of 128 that are read once: our tagger begins
+    with an empty memory, and the pipelines, which know the words of another text, with many
+    unknown words.
+    """
+
+    def prepare(name: str) -> Run:
+        if name == OURS:
+            forget(strangers[name])
+        return tag(strangers[name], texts, 128)()
+
+    seconds = measure({name: partial(prepare, name) for name in strangers}, repeats)
+    n_tokens = sum(map(len, texts))
+    return [
+        {
+            "new text": name,
+            "tokens/s": f"{n_tokens / value:,.0f}",
+            f"/ {BASELINE}": f"{seconds[BASELINE] / value:.2f}",
+        }
+        for name, value in seconds.items()
+    ]
 
 
 def variants(
@@ -172,7 +191,7 @@ def latency(pipelines: dict[str, Language], stranger: Language, texts: Words) ->
     """Compare the time that one sentence takes: `nlp(doc)`, tokenization not counted. All words
     have been met before; only the stranger remembers none.
     """
-    systems = {**pipelines, f"{OURS}, words unknown": stranger}
+    systems = {**pipelines, f"{OURS}, no word remembered": stranger}
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     for words in texts + texts:
         for name, nlp in systems.items():
@@ -194,32 +213,46 @@ def latency(pipelines: dict[str, Language], stranger: Language, texts: Words) ->
     ]
 
 
-def long_doc(nlp: Language, words: list[str], results: Any) -> None:
+def long_doc(path: Path, words: list[str], results: Any) -> None:
     """Tag one Doc, and report seconds and the extra memory at the peak, in MB."""
+    torch.set_num_threads(1)
+    nlp = spacy.load(path)
+    nlp(Doc(nlp.vocab, words=words[:1000]))  # what is made once is not counted
     doc = Doc(nlp.vocab, words=words)
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    before = memory("VmRSS")
     start = time.perf_counter()
     nlp(doc)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    results.put((time.perf_counter() - start, (peak - before) / 1e6))
+    results.put((time.perf_counter() - start, memory("VmHWM") - before))
+
+
+def memory(which: str) -> float:
+    """Return what Linux says of the memory of this process, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(which)) * 1024 / 1e6
 
 
 def long_docs(pipelines: dict[str, Language], words: list[str]) -> list[Row]:
-    """Compare how time and memory grow with the length of a Doc, each in a process of its own."""
-    processes = multiprocessing.get_context("fork")
+    """Compare how time and memory grow with the length of a Doc, each in a fresh process."""
+    processes = multiprocessing.get_context("spawn")
     rows = []
-    for n_tokens in (10_000, 100_000, 1_000_000):
+    with tempfile.TemporaryDirectory() as folder:
         for name, nlp in pipelines.items():
-            if n_tokens > 100_000 and name != OURS:
-                continue  # spaCy's take more than 10 GB
-            results = processes.Queue()
-            text = list(islice(chain.from_iterable(words for _ in count()), n_tokens))
-            process = processes.Process(target=long_doc, args=(nlp, text, results))
-            process.start()
-            seconds, megabytes = results.get()
-            process.join()
-            row = {"tokens": f"{n_tokens:,}", "system": name, "s": f"{seconds:.2f}"}
-            rows.append({**row, "tokens/s": f"{n_tokens / seconds:,.0f}", "MB": f"{megabytes:.0f}"})
+            nlp.to_disk(Path(folder, name))
+        for n_tokens in (10_000, 100_000, 1_000_000):
+            for name in pipelines:
+                if n_tokens > 100_000 and name != OURS:
+                    continue  # spaCy's take more than 10 GB
+                results = processes.Queue()
+                text = list(islice(chain.from_iterable(words for _ in count()), n_tokens))
+                process = processes.Process(
+                    target=long_doc, args=(Path(folder, name), text, results)
+                )
+                process.start()
+                seconds, megabytes = results.get()
+                process.join()
+                row = {"tokens": f"{n_tokens:,}", "system": name, "s": f"{seconds:.2f}"}
+                row |= {"tokens/s": f"{n_tokens / seconds:,.0f}", "MB": f"{megabytes:.0f}"}
+                rows.append(row)
     return rows
 
 
@@ -291,19 +324,20 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
 
 
 def from_text(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> list[Row]:
-    """Compare tokens per second from text to tags with those of the tokenizer alone. No tagger
-    remembers the words.
+    """Compare tokens per second from text to tags with those of the tokenizer alone. Neither
+    tokenizers nor taggers remember the words.
     """
     texts = [doc.text for doc in docs]
 
     def read(nlp: Language, name: str) -> Run:
+        tokenizer: Any = nlp.tokenizer
+        tokenizer.rules = tokenizer.rules  # which makes it forget
         if name == OURS:
             forget(nlp)
         return lambda: [None for _ in nlp.pipe(texts, batch_size=128)]
 
     systems = {"tokenizer": spacy.blank(pipelines[OURS].lang or "xx"), **pipelines}
-    runs = {name: partial(read, nlp, name) for name, nlp in systems.items()}
-    seconds = measure(runs, repeats)
+    seconds = measure({name: partial(read, nlp, name) for name, nlp in systems.items()}, repeats)
     n_tokens = sum(len(systems["tokenizer"](text)) for text in texts)
     return [
         {
@@ -328,6 +362,12 @@ def startup(pipelines: dict[str, Language], repeats: int) -> list[Row]:
     return rows + [{"start": f"load {n}", "ms": f"{1000 * s:.0f}"} for n, s in seconds.items()]
 
 
+def processor() -> str:
+    """Say what instructions the libraries use."""
+    blas = {f"{i['internal_api']} {i.get('architecture', '')}" for i in threadpool_info()}
+    return f"PyTorch {torch.backends.cpu.get_cpu_capability()}; {', '.join(sorted(blas))}"
+
+
 def markdown(rows: list[Row]) -> str:
     keys = list(rows[0])
     lines = [keys, ["---"] + ["---:"] * (len(keys) - 1), *([row[k] for k in keys] for row in rows)]
@@ -349,7 +389,7 @@ def main() -> None:
         docs[split] = read_treebank(path, "tag", None)
     systems = (BASELINE, BILSTM, OURS)
     pipelines = {name: make_pipeline(name, docs["train"], arguments.lang) for name in systems}
-    forgetful = make_pipeline(OURS, docs["train"], arguments.lang)
+    strangers = {name: make_pipeline(name, docs["dev"], arguments.lang) for name in systems}
     words = [token.text for doc in docs["dev"] for token in doc]
     long = [words[i : i + 10_000] for i in range(0, 20_000, 10_000)]
     texts = {
@@ -360,12 +400,15 @@ def main() -> None:
     repeats = arguments.repeats
     gc.freeze()  # or the treebank would be searched for garbage within some of the runs
     tables = {
-        "Tokens per second": lambda: throughput(pipelines, forgetful, texts, repeats),
+        "Tokens per second": lambda: throughput(pipelines, texts, repeats),
+        "New text": lambda: new_text(
+            strangers, [words_of(doc) for doc in docs["train"]], max(1, repeats // 2)
+        ),
         "Settings": lambda: variants(
             pipelines, docs["train"], arguments.lang, texts["ten sentences"], repeats
         ),
         "One sentence at a time": lambda: latency(
-            pipelines, forgetful, texts["one sentence"][:500]
+            pipelines, strangers[OURS], texts["one sentence"][:500]
         ),
         "From text": lambda: from_text(pipelines, docs["train"], max(1, repeats // 2)),
         "One long Doc": lambda: long_docs(pipelines, words),
@@ -373,6 +416,7 @@ def main() -> None:
         "Start": lambda: startup(pipelines, repeats),
         "Training": lambda: training(pipelines, docs["train"], repeats),
     }
+    print(processor())
     results = {}
     for title in arguments.tables or tables:
         table = tables[title]
