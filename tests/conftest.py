@@ -63,6 +63,10 @@ model = ${components.tags.model}
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pipeline", help="folder of a pipeline that the guide's pages run with")
+
+
 @pytest.fixture
 def nlp() -> Language:
     return spacy.blank("xx")  # made four times as fast as "en"

@@ -1,0 +1,16 @@
+"""How Sphinx builds the guide: python -m sphinx --fail-on-warning docs docs/_build"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "spacy-lstm-tagger"
+author = "The spacy-lstm-tagger developers"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
+exclude_patterns = ["_build"]
+myst_heading_anchors = 3
+nitpicky = False
+html_theme = "furo"
+html_title = "spacy-lstm-tagger"
+html_copy_source = False

@@ -1,0 +1,103 @@
+"""README and guide: their Python blocks run, and print what the text block below them shows.
+
+The blocks of a page run one after another, in a folder where `training/model-best` is an English
+pipeline. Here its training is short; so of what it prints only the form is compared, not numbers
+and labels. `--pipeline training/model-best` takes a pipeline that was trained to the end, and
+compares all, numbers to 0.05. A block below a line `% not run: REASON` is left out.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_config
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e-?\d+)?")
+LABEL = re.compile(r"'[A-Z$.,:`-]+'|\b[A-Z]{2,5}\b\$?")
+
+
+class Block(NamedTuple):
+    """A Python block of a page, with the line that it starts on; and what it shows, if it does."""
+
+    code: str
+    line: int
+    shown: str | None
+
+
+def blocks_of(page: str) -> Iterator[Block]:
+    """Yield the blocks of a page that are run."""
+    for match in re.finditer(
+        r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", page, re.M | re.S
+    ):
+        above = page[: match.start()].splitlines()[-1:]
+        if not "".join(above).startswith("% not run:"):
+            yield Block(match[1], page[: match.start()].count("\n") + 1, match[2])
+
+
+def numbers_of(text: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in NUMBER.findall(text)]
+
+
+def form_of(text: str, *, labels: bool) -> list[str]:
+    """Return the lines of a text without its numbers, its spaces and, if asked, its labels."""
+    text = NUMBER.sub("0", text)
+    if not labels:
+        text = LABEL.sub("_", text)
+    return ["".join(line.split()) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a trained pipeline: the one that was named, or else one trained quickly."""
+    if named := request.config.getoption("--pipeline"):
+        return Path(named).resolve()
+    folder = tmp_path_factory.mktemp("training")
+    overrides = {
+        "training.max_steps": 100,
+        "training.eval_frequency": 50,
+        "paths.train": str(ROOT / "corpus/english/train.spacy"),
+        "paths.dev": str(ROOT / "corpus/english/dev.spacy"),
+    }
+    train(init_nlp(load_config(ROOT / "configs" / "tagger.cfg", overrides=overrides)), folder)
+    return folder / "model-best"
+
+
+@pytest.fixture
+def workplace(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as the pages have it: a trained pipeline, the configs and the corpora."""
+    shutil.copytree(pipeline, tmp_path / "training" / "model-best")
+    for name in ("configs", "corpus"):
+        (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_blocks_run(page: Path, workplace: Path, request: pytest.FixtureRequest) -> None:
+    names: dict[str, object] = {"__name__": page.stem}
+    for block in blocks_of(page.read_text(encoding="utf8")):
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
+        if block.shown is None:
+            continue
+        exact = bool(request.config.getoption("--pipeline"))
+        assert form_of(printed.getvalue(), labels=exact) == form_of(block.shown, labels=exact)
+        if exact:
+            assert numbers_of(printed.getvalue()) == pytest.approx(
+                numbers_of(block.shown), abs=0.05
+            )
+
+
+def test_every_block_of_a_page_is_found() -> None:
+    page = "Text.\n\n```python\na = 1\n```\n\n```text\n1\n```\n% not run: why\n```python\nb\n```\n"
+    assert list(blocks_of(page)) == [Block("a = 1\n", 3, "1\n")]
