@@ -1,27 +1,92 @@
-"""Docstrings of the package in, what Sphinx reads out."""
+"""Docstrings and signatures of the package in; tables of settings, and fields for Sphinx, out."""
 
+import inspect
+import json
 import re
+import sys
+from collections.abc import Callable
 from typing import Any
 
+import spacy
+from docutils.nodes import Node
+from spacy.language import Language
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
-ARGUMENT = re.compile(r"(\w+) \(([^)]*(?:\([^)]*\))?[^)]*)\): (.*)")
-RESULT = re.compile(r"(RETURNS|YIELDS) \((.*?)\): (.*)")
+ARGUMENT = re.compile(r"(\w+) \((.*?)\): (.*)")
+RESULT = re.compile(r"(?:RETURNS|YIELDS) \(.*?\)(?:: (.*))?")
+REQUIRED = inspect.Parameter.empty
 
 
 def as_fields(lines: list[str]) -> list[str]:
-    """Turn "name (type): meaning." and RETURNS, YIELDS and RAISES into Sphinx's fields."""
+    """Turn "name (type): meaning.", RETURNS, YIELDS and RAISES into Sphinx's fields."""
     fields = []
     for line in lines:
-        if match := ARGUMENT.fullmatch(line):
-            fields.append(f":param {match[1]}: {match[3]}")
-        elif match := RESULT.fullmatch(line):
-            fields.append(f":returns: {match[3]}")
-        elif line.startswith("RAISES: "):
-            fields.append(f":raises: {line.removeprefix('RAISES: ')}")
+        if match := RESULT.fullmatch(line):
+            fields.append(f":returns: {match[1]}")
+        elif match := ARGUMENT.fullmatch(line):
+            fields.append(f":param {match[1]}: {match[2]}: {match[3]}")
         else:
-            fields.append(line)
+            fields.append(re.sub(r"^RAISES: (\w+)", r":raises \1:", line))
     return fields
+
+
+def meanings_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return what a docstring says of each argument; also that of a function in the same module
+    which it refers to: "see `other`".
+    """
+    text = inspect.getdoc(function) or ""
+    meanings: dict[str, str] = {}
+    for other in re.findall(r"see `(\w+)`", text):
+        meanings.update(meanings_of(getattr(sys.modules[function.__module__], other)))
+    name = None
+    for line in text.splitlines():
+        if match := ARGUMENT.fullmatch(line):
+            name = match[1]
+            meanings[name] = match[3]
+        elif name and line.startswith("    "):
+            meanings[name] += f" {line.strip()}"
+        else:
+            name = None
+    return meanings
+
+
+def settings_of(kind: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings of a registered function with their defaults, and what each means.
+
+    kind (str): Where it is registered: "architectures", or "factories" for components.
+    name (str): The name that configs have for it.
+    """
+    if kind == "factories":
+        spacy.blank("xx").get_factory_meta(name)  # finds the entry point
+        meta = Language.get_factory_meta(name)
+        settings = dict(meta.default_config)
+        component = inspect.signature(spacy.registry.get("factories", name), eval_str=True)
+        return settings, meanings_of(component.return_annotation.__init__)
+    function = spacy.registry.get(kind, name)
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters}, meanings_of(function)
+
+
+def table(settings: dict[str, Any], meanings: dict[str, str]) -> str:
+    """Return a Markdown table of settings; ValueError if one has no meaning."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, default in settings.items():
+        if name not in meanings:
+            raise ValueError(f"the docstring says nothing of the setting {name}")
+        shown = "required" if default is REQUIRED else f"`{json.dumps(default)}`"
+        meaning = meanings[name].replace("|", r"\|")
+        rows.append(f"| `{name}` | {shown} | {meaning} |")
+    return "\n".join(rows)
+
+
+class SettingsTable(SphinxDirective):
+    """`{settings} KIND NAME`: the table of settings of a registered function."""
+
+    required_arguments = 2
+
+    def run(self) -> list[Node]:
+        return self.parse_text_to_nodes(table(*settings_of(*self.arguments)))
 
 
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -29,5 +94,6 @@ def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("settings", SettingsTable)
     app.connect("autodoc-process-docstring", process)
     return {"parallel_read_safe": True}
