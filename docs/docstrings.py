@@ -60,7 +60,7 @@ def settings_of(kind: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     if kind == "factories":
         spacy.blank("xx").get_factory_meta(name)  # finds the entry point
         meta = Language.get_factory_meta(name)
-        settings = dict(meta.default_config)
+        settings = dict(meta.default_config or {})
         component = inspect.signature(spacy.registry.get("factories", name), eval_str=True)
         return settings, meanings_of(component.return_annotation.__init__)
     function = spacy.registry.get(kind, name)

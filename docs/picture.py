@@ -18,7 +18,7 @@ FONT = "font-family='ui-monospace, Menlo, Consolas, monospace' text-anchor='midd
 
 
 def box(token: Token, left: float, width: float) -> str:
-    """Return the drawing of a token: the word, its tag, and the confidence as a bar and a number."""
+    """Return the drawing of a token: its word, its tag, and how sure the tagger is of it."""
     colour, centre = COLOURS.get(token.tag_[0], OTHER), left + width / 2
     confidence = token._.tag_confidence
     return f"""

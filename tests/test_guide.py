@@ -6,10 +6,12 @@ and labels. `--pipeline training/model-best` takes a pipeline that was trained t
 compares all, numbers to 0.05. A block below a line `% not run: REASON` is left out.
 """
 
+import inspect
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from importlib.metadata import distribution
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,8 @@ import pytest
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config
+
+import spacy_lstm_tagger
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -101,3 +105,40 @@ def test_python_blocks_run(page: Path, workplace: Path, request: pytest.FixtureR
 def test_every_block_of_a_page_is_found() -> None:
     page = "Text.\n\n```python\na = 1\n```\n\n```text\n1\n```\n% not run: why\n```python\nb\n```\n"
     assert list(blocks_of(page)) == [Block("a = 1\n", 3, "1\n")]
+
+
+def test_readme_is_short_and_has_both_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    assert len(readme.splitlines()) <= 130
+    install = "pip install -c constraints.txt "
+    for command in (
+        f"{install}. && python -m spacy train configs/tagger.cfg --output training",
+        f'{install}".[test]" && python -m pytest',
+    ):
+        assert f"\n{command}\n" in readme
+
+
+def test_links_from_the_readme_lead_to_sections_of_the_guide() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    links = re.findall(r"\((docs/[\w-]+\.\w+)(?:#([\w-]+))?\)", readme)
+    assert links
+    for path, section in links:
+        page = (ROOT / path).read_text(encoding="utf8")
+        titles = re.findall(r"^#+ (.*)$", page, re.M)
+        ids = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+        assert not section or section in ids, f"{path}#{section}"
+
+
+def test_every_registered_function_that_has_settings_is_in_the_guide() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf8")
+    for entry_point in distribution("spacy-lstm-tagger").entry_points:
+        kind = entry_point.group.removeprefix("spacy_")
+        if kind != "cli" and inspect.signature(entry_point.load()).parameters:
+            assert f"{{settings}} {kind} {entry_point.name}\n" in page
+
+
+def test_every_file_is_in_the_guide() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf8")
+    package = Path(spacy_lstm_tagger.__file__).parent
+    files = {path.relative_to(package).as_posix() for path in package.rglob("[!_]*.py")}
+    assert files == set(re.findall(r"^\| `(\S+\.py)`", page, re.M))
