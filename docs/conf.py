@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "spacy-lstm-tagger"
-author = "The spacy-lstm-tagger developers"
+author = "The spacy-lstm-tagger authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
