@@ -25,7 +25,7 @@ def as_fields(lines: list[str]) -> list[str]:
         if match := RESULT.fullmatch(line):
             fields.append(f":returns: {match[1]}")
         elif match := ARGUMENT.fullmatch(line):
-            fields.append(f":param {match[1]}: {match[2]}: {match[3]}")
+            fields.append(f":param {match[1]}: {match[3]}")
         else:
             fields.append(re.sub(r"^RAISES: (\w+)", r":raises \1:", line))
     return fields

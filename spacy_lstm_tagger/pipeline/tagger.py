@@ -226,7 +226,7 @@ class LSTMTagger(Tagger):
         docs (Iterable[Doc]): The Docs.
         RETURNS (list[Floats2d]): (tokens, labels) for each Doc, in the order of `labels`; each
             row's sum is 1. With a CRF they are the marginal probabilities.
-        RAISES: as `predict`.
+        RAISES: ValueError as `predict`.
         """
         return self._probabilities(self._emissions(docs))
 
