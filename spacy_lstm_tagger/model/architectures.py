@@ -1,6 +1,6 @@
 """Config in, Thinc models out: the registered architectures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
+from ..prediction.inputs import Ints1d, TypeIds
 from ..prediction.weights import widths
 from .features import forms_of, type_ids
 from .shim import NetworkShim
@@ -131,7 +132,13 @@ def _build(
         partial(forward, **reading),
         init=partial(init, min_frequency=min_frequency, has_labels=network == "TaggerNetwork"),
         dims={"nO": nO},
-        attrs={"training_docs": None, "dropout_rate": 0.0},
+        attrs={
+            "training_docs": None,
+            "dropout_rate": 0.0,
+            "predict_parts": partial(
+                predict_parts, window_length=window_length, precision=precision
+            ),
+        },
         shims=[NetworkShim(network, network_settings)],
     )
 
@@ -140,6 +147,36 @@ def _check(setting: str, value: float, least: float, most: float = float("inf"))
     if not least <= value <= most:
         allowed = f"at least {least}" if most == float("inf") else f"from {least} to {most}"
         raise ValueError(f"The model setting {setting} = {value} must be {allowed}.")
+
+
+def describer(shim: NetworkShim, docs: Sequence[Doc]) -> Callable[..., TypeIds]:
+    """Return a function that describes word types of a batch, as `type_ids` does."""
+    return partial(
+        type_ids,
+        docs,
+        vocabulary=shim.vocabulary,
+        include_static_vectors=shim.cfg["include_static_vectors"],
+    )
+
+
+def predict_parts(
+    model: DocModel, docs: Sequence[Doc], *, window_length: int, precision: str
+) -> Iterator[tuple[Ints1d, Floats2d]]:
+    """Run the network over a batch of Docs without training it, a part of the batch at a time; so
+    of a long Doc no more than needed is in memory.
+
+    RETURNS (Iterator[tuple[Ints1d, Floats2d]]): The tokens of each part, counted through all
+        Docs, and their vectors or scores.
+    """
+    shim = cast(NetworkShim, model.shims[0])
+    windows = windows_of(docs, forms_of(docs), PREDICTION_WINDOW * window_length, window_length)
+    # What is remembered of a type must not depend on the vectors, which may be exchanged.
+    return shim.predict(
+        split(windows, MAX_WINDOWS),
+        describer(shim, docs),
+        remember=not shim.cfg["include_static_vectors"],
+        bf16=precision == "bf16",
+    )
 
 
 def encode(
@@ -153,26 +190,16 @@ def encode(
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`, and of
     `LSTMTagger` below a CRF."""
-    shim = cast(NetworkShim, model.shims[0])
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
-    has_vectors = shim.cfg["include_static_vectors"]
-    forms = forms_of(docs)
-    describe = partial(
-        type_ids, docs, vocabulary=shim.vocabulary, include_static_vectors=has_vectors
-    )
     if not is_train:
-        windows = windows_of(docs, forms, PREDICTION_WINDOW * window_length, window_length)
-        # What is remembered of a type must not depend on the vectors, which may be exchanged.
-        Y = shim.predict(
-            split(windows, MAX_WINDOWS),
-            len(forms),
-            describe,
-            remember=not has_vectors,
-            bf16=precision == "bf16",
-        )
-        return model.ops.unflatten(Y, lengths), lambda dY: []
-    distinct, types = numpy.unique(forms, return_inverse=True)
-    ids = describe(distinct.tolist(), unknown_rate=unknown_rate)
+        parts = predict_parts(model, docs, window_length=window_length, precision=precision)
+        predicted = model.ops.alloc2f(int(lengths.sum()), model.get_dim("nO"), zeros=False)
+        for tokens, vectors in parts:
+            predicted[model.ops.asarray(cast(Any, tokens))] = vectors
+        return model.ops.unflatten(predicted, lengths), lambda dY: []
+    shim = cast(NetworkShim, model.shims[0])
+    distinct, types = numpy.unique(forms_of(docs), return_inverse=True)
+    ids = describer(shim, docs)(distinct.tolist(), unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)
     dropout = model.attrs["dropout_rate"]
     Y, backprop_network = shim.begin_update(ids, windows, dropout, bf16=precision == "bf16")

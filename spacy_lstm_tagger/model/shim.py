@@ -96,29 +96,27 @@ class NetworkShim(PyTorchShim):
     def predict(  # type: ignore[override]  # types are described when there is need
         self,
         parts: Iterable[tuple[Ints1d, Windows]],
-        n_tokens: int,
         describe: Callable[[list[int]], Any],
         *,
         remember: bool = True,
         bf16: bool = False,
-    ) -> Floats2d:
+    ) -> Iterator[tuple[Ints1d, Floats2d]]:
         """Run the network without gradients. Safe to call from many threads at a time.
 
         parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
             batch, as arrays; of each type a number by which it is known in other batches, too.
-        n_tokens (int): How many tokens the batch has.
         describe (Callable): Takes the numbers of some types, and returns their `TypeIds`.
         remember (bool): Whether to remember types from batch to batch.
         bf16 (bool): Whether a GPU computes in bfloat16; a CPU doesn't.
-        RETURNS (Floats2d): The network's output.
+        YIELDS (tuple[Ints1d, Floats2d]): The tokens of each part, and the network's output.
         """
         if self._is_on_gpu:
-            return self._predict_on_gpu(parts, n_tokens, describe, bf16)
+            for tokens, windows in parts:
+                yield tokens, self._predict_on_gpu(windows, describe, bf16)
+            return
         reader = self.prepare_reader()
-        output = numpy.empty((n_tokens, reader.width), dtype="float32")
         for tokens, windows in parts:
-            output[tokens] = reader.read(windows, describe, remember=remember)
-        return cast(Floats2d, output)
+            yield tokens, cast(Floats2d, reader.read(windows, describe, remember=remember))
 
     def prepare_reader(self) -> Reader:
         """Prepare the network for prediction on a CPU, unless it is; ValueError if there is none
@@ -292,22 +290,15 @@ class NetworkShim(PyTorchShim):
         return getattr(encoder, self._network_class)(**self.cfg, **sizes)
 
     def _predict_on_gpu(
-        self,
-        parts: Iterable[tuple[Ints1d, Windows]],
-        n_tokens: int,
-        describe: Callable[[list[int]], Any],
-        bf16: bool,
+        self, windows: Windows, describe: Callable[[list[int]], Any], bf16: bool
     ) -> Floats2d:
         import torch
 
+        numbers, types = numpy.unique(windows.types, return_inverse=True)
         with torch.inference_mode(), self._computing(bf16):
-            output = torch.empty(n_tokens, self.network.output_width, device=self.device)
-            for tokens, windows in parts:
-                numbers, types = numpy.unique(windows.types, return_inverse=True)
-                ids = self._to_tensors(describe(numbers.tolist()))
-                found, _ = self.network(ids, self._to_tensors(windows._replace(types=types)))
-                output[torch.as_tensor(tokens, device=self.device)] = found.float()
-        return cast(Floats2d, torch2xp(output))
+            ids = self._to_tensors(describe(numbers.tolist()))
+            output, _ = self.network(ids, self._to_tensors(windows._replace(types=types)))
+            return cast(Floats2d, torch2xp(output.float()))
 
     def _computing(self, bf16: bool) -> "torch.autocast":
         import torch

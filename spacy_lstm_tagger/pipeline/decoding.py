@@ -6,7 +6,7 @@ Of any other model, each token is decided by itself.
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from math import prod
 from typing import Any, NamedTuple, cast
 
@@ -56,20 +56,53 @@ def emissions_of(
     RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are probabilities; -inf
         for a label that a token may not have.
     """
-    if not any(map(len, docs)):
-        n_labels = model.maybe_get_dim("nO") or 1  # unknown before it is initialized
-        return [model.ops.alloc2f(0, n_labels) for _ in docs]
-    if is_crf(model):
-        model = model.layers[0]
-    scores = model.predict(docs)
+    ops = model.ops
+    lengths = ops.asarray1i([len(doc) for doc in docs])
+    n_labels = model.maybe_get_dim("nO") or 1  # unknown before it is initialized
+    emissions = ops.alloc2f(int(lengths.sum()), n_labels, zeros=False)
+    for tokens, scores in _emission_parts(model, docs, allowed):
+        emissions[ops.asarray(cast(Any, tokens))] = scores
+    return ops.unflatten(emissions, lengths)
+
+
+def _emission_parts(
+    model: DocModel, docs: list[Doc], allowed: Bools2d | None
+) -> Iterator[tuple[Ints1d, Floats2d]]:
+    """Yield the same a part at a time, if the model can: tokens, counted through all Docs, and
+    their emissions. There is no part without tokens.
+    """
+    n_tokens = sum(map(len, docs))
+    if not n_tokens:
+        return
+    emitter = model.layers[0] if is_crf(model) else model
     ops, xp = model.ops, model.ops.xp
-    if any(node.attrs.get("softmax_normalize") for node in model.walk()):
-        scores = [xp.log(xp.maximum(s, xp.finfo("float32").tiny)) for s in scores]
-    if allowed is not None:
-        flat = xp.where(ops.asarray(cast(Any, allowed)), ops.flatten(scores), -xp.inf)
-        lengths = ops.asarray1i([len(doc) for doc in docs])
-        scores = ops.unflatten(flat.astype("float32"), lengths)
-    return scores
+    is_normalized = any(node.attrs.get("softmax_normalize") for node in emitter.walk())
+    if "predict_parts" in emitter.attrs:
+        parts = emitter.attrs["predict_parts"](emitter, docs)
+    else:
+        parts = [(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))]
+    for tokens, scores in parts:
+        if is_normalized:
+            scores = xp.log(xp.maximum(scores, xp.finfo("float32").tiny))
+        if allowed is not None:
+            may_be = ops.asarray(cast(Any, allowed[tokens]))
+            scores = xp.where(may_be, scores, -xp.inf).astype("float32")
+        yield tokens, scores
+
+
+def predict_labels(
+    model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
+) -> list[Ints1d]:
+    """Find the label of each token, as `best_labels`; but unless there is a CRF, without the
+    scores of all labels of all tokens in memory at once. Arguments as those of `emissions_of`.
+    """
+    if is_crf(model):
+        return best_labels(model, emissions_of(model, docs, allowed))
+    label_ids: Any = numpy.empty(sum(map(len, docs)), dtype="int64")
+    for tokens, scores in _emission_parts(model, docs, allowed):
+        label_ids[tokens] = to_numpy(scores.argmax(axis=1))
+    ends = accumulate(map(len, docs))
+    return [label_ids[end - len(doc) : end] for doc, end in zip(docs, ends, strict=True)]
 
 
 def best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:

@@ -22,10 +22,11 @@ from .decoding import (
     best_labels,
     best_sequences,
     emissions_of,
+    predict_labels,
     probabilities_of,
 )
 from .labels import aligned_labels, gold_labels, normal_form, value_of
-from .lexicon import allowed_labels, check_lexicon, register_allowed
+from .lexicon import Bools2d, allowed_labels, check_lexicon, register_allowed
 from .loss import label_loss
 from .scorer import score_labels
 
@@ -214,11 +215,11 @@ class LSTMTagger(Tagger):
             `store_probabilities`, the probabilities as well.
         RAISES: ValueError if what a token is allowed is no list of the component's labels.
         """
-        emissions = self._emissions(docs)
-        label_ids = best_labels(self.model, emissions)
+        docs = list(docs)
         if not self.store_probabilities:
-            return LabelIds(label_ids)
-        return LabelIds(label_ids, self._probabilities(emissions))
+            return LabelIds(predict_labels(self.model, docs, self._allowed(docs)))
+        emissions = self._emissions(docs)
+        return LabelIds(best_labels(self.model, emissions), self._probabilities(emissions))
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Floats2d]:
         """Find the probability of each label, without annotating the Docs.
@@ -334,13 +335,15 @@ class LSTMTagger(Tagger):
     def _normal_form(self, label: str) -> str:
         return normal_form(label, self.attribute, self.vocab)
 
-    def _emissions(self, docs: Iterable[Doc]) -> list[Floats2d]:
-        docs = list(docs)
+    def _allowed(self, docs: list[Doc]) -> Bools2d | None:
         with self._named_in_errors():
-            allowed = allowed_labels(
+            return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
-        return emissions_of(self.model, docs, allowed)
+
+    def _emissions(self, docs: Iterable[Doc]) -> list[Floats2d]:
+        docs = list(docs)
+        return emissions_of(self.model, docs, self._allowed(docs))
 
     def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
         return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])

@@ -175,7 +175,7 @@ class TaggerReader(Reader):
         columns = numpy.ascontiguousarray(weights["output.weight"].T)
         sizes = self._directions * [self._layers[-1].width] + self._n_inputs * [self._input_width]
         parts = numpy.split(columns, numpy.cumsum(sizes)[:-1])
-        self._of_states = numpy.stack(parts[: self._directions])
+        self._of_states = parts[: self._directions]
         self._of_inputs = parts[self._directions :]
 
     @property
@@ -195,8 +195,8 @@ class TaggerReader(Reader):
         scores = next(skips)
         for found in skips:
             scores += found
-        for own, cells in zip(states @ self._of_states, order.cells, strict=True):
-            scores += own[cells]
+        for own, weights, cells in zip(states, self._of_states, order.cells, strict=True):
+            scores += (own @ weights)[cells]
         return scores
 
 

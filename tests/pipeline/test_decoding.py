@@ -1,5 +1,6 @@
 """Tests of `decoding.py`, by way of the component: against enumeration of all sequences."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import islice, pairwise, product
 from typing import Any
@@ -35,6 +36,22 @@ def decoder(
         transitions = numpy.random.default_rng(0).normal(size=(3, 3)).astype("float32")
         nlp.get_pipe("lstm_tagger").model.set_param("transitions", transitions)
     return nlp
+
+
+def test_a_long_doc_needs_no_scores_of_all_its_tokens_at_once(
+    nlp: Language, make_examples: Callable, tiny: dict[str, Any]
+) -> None:
+    tagger: Any = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "window_length": 1}})
+    labels = ["DET", "NN", "V", *(f"label {i}" for i in range(300))]
+    tagger.initialize(lambda: make_examples(nlp), labels=labels)
+    doc = Doc(nlp.vocab, words=["dog", "ate", "apple"] * 6000)
+    (expected,) = (scores.argmax(axis=1) for scores in tagger.model.predict([doc]))
+    tracemalloc.start()
+    (label_ids,) = tagger.predict([doc])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert label_ids.tolist() == expected.tolist()
+    assert peak < 4 * len(doc) * len(labels) / 2
 
 
 def enumerate_labels(tagger: LSTMTagger, doc: Doc) -> dict[tuple[str, ...], float]:
