@@ -89,6 +89,13 @@ class SettingsTable(SphinxDirective):
         return self.parse_text_to_nodes(table(*settings_of(*self.arguments)))
 
 
+def shorten(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: Any, returned: Any
+) -> tuple[Any, Any]:
+    """Leave out modules, where Sphinx writes "~module.Name" into a signature."""
+    return signature and re.sub(r"~[\w.]*\.(\w+)", r"\1", signature), returned
+
+
 def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = as_fields(lines)
 
@@ -96,4 +103,5 @@ def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("settings", SettingsTable)
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", shorten)
     return {"parallel_read_safe": True}
