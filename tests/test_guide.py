@@ -3,7 +3,8 @@
 The blocks of a page run one after another, in a folder where `training/model-best` is an English
 pipeline. Here its training is short; so of what it prints only the form is compared, not numbers
 and labels. `--pipeline training/model-best` takes a pipeline that was trained to the end, and
-compares all, numbers to 0.05. A block below a line `% not run: REASON` is left out.
+compares labels, too, and numbers roughly: trainings differ from processor to processor. A block
+below a line `% not run: REASON` is left out.
 """
 
 import inspect
@@ -97,9 +98,8 @@ def test_python_blocks_run(page: Path, workplace: Path, request: pytest.FixtureR
         exact = bool(request.config.getoption("--pipeline"))
         assert form_of(printed.getvalue(), labels=exact) == form_of(block.shown, labels=exact)
         if exact:
-            assert numbers_of(printed.getvalue()) == pytest.approx(
-                numbers_of(block.shown), abs=0.05
-            )
+            shown = pytest.approx(numbers_of(block.shown), rel=0.15, abs=0.1)
+            assert numbers_of(printed.getvalue()) == shown
 
 
 def test_every_block_of_a_page_is_found() -> None:
