@@ -1,4 +1,4 @@
-"""What a config may say of its corpora: take their own tokens; read their words beforehand."""
+"""What a config can ask of corpora: to use their own tokens; to read their words beforehand."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,8 +11,8 @@ from spacy.util import registry, resolve_dot_names
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
 def create_reference_tokens_augmenter() -> Callable[[Language, Example], Iterator[Example]]:
     """Return an augmenter that makes spaCy's corpus reader train and evaluate on the tokens of
-    the corpus, instead of on those that the tokenizer makes of its text. So no label is lost
-    where the two differ, as in treebanks that split "don't" or "du" in their own way.
+    the corpus, not on the tokens that the tokenizer makes of its text. No label is lost where the
+    two differ, as in treebanks that split "don't" or "du" in their own way.
     """
     return use_reference_tokens
 

@@ -8,7 +8,7 @@ from spacy.lang.lex_attrs import word_shape
 from spacy.tokens import Doc
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
-LONG, LONGEST_RUN = 100, 4  # from when on a form's shape is "LONG"; how often it repeats a sign
+LONG, LONGEST_RUN = 100, 4  # the length of "LONG" forms; how often a shape repeats a sign
 MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
 
 
@@ -56,7 +56,7 @@ def learn_vocabulary(
 
     docs (Iterable[Doc]): The Docs.
     min_frequency (int): What they contain less often stays unknown.
-    more_forms (Iterable[str]): Further word forms to know, of whatever frequency; in any order.
+    more_forms (Iterable[str]): Further word forms to know, whatever their frequency; in any order.
     RETURNS (Vocabulary): The vocabulary.
     """
     forms: Counter[str] = Counter()

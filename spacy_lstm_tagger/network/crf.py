@@ -1,6 +1,6 @@
 """Scores in, the logarithms of marginal probabilities out: a linear-chain CRF while it is trained.
 
-What a CRF is, and how it predicts, stands in `prediction/crf.py`; here its gradients are PyTorch's.
+`prediction/crf.py` says what a CRF is, and how it predicts; here PyTorch finds its gradients.
 """
 
 import torch

@@ -4,8 +4,8 @@ Axes: `types` distinct word forms of a batch, `positions` tokens in the order of
 `tokens` tokens in the order of their texts, `windows` the stretches that the LSTM reads as one
 sequence each. `TypeIds` and `Windows` say what the ids are.
 
-The modules have no training mode: a call drops as much as its argument says, so that one module
-may serve many threads at a time.
+The modules have no training mode: a call drops as much as its argument says, so one module
+can serve many threads at a time.
 """
 
 from typing import Any

@@ -41,8 +41,8 @@ def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
 
     lengths (Tensor): (sequences,) at least one sequence, of at least one position each.
     directions (int): 1 for left to right only, 2 for right to left as well.
-    padded (bool): Whether sequences of similar length may share a grid, and of any length a small
-        one; else only those of equal length.
+    padded (bool): Whether sequences of similar length share a grid, and a small grid takes any
+        length; if not, only sequences of equal length share one.
     RETURNS (Layout): The layout.
     """
     if len(lengths) == 1:  # quickly

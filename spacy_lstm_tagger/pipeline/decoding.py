@@ -1,7 +1,7 @@
 """A tagger's model and its scores in; best labels, probabilities and best sequences out.
 
-Emissions are what a model says of each label of a token by itself; a CRF joins them to sequences.
-Of any other model, each token is decided by itself.
+Emissions are the scores that a model gives each label of a token by itself; a CRF joins them to
+sequences. With any other model, each token is decided by itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,10 +51,10 @@ def emissions_of(
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     docs (list[Doc]): The Docs.
-    allowed (NDArray[bool] | None): (tokens, labels) the labels that each token of all Docs may
+    allowed (NDArray[bool] | None): (tokens, labels) the labels that each token of all Docs can
         have; None for any.
     RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are probabilities; -inf
-        for a label that a token may not have.
+        for a label that a token can't have.
     """
     ops = model.ops
     lengths = ops.asarray1i([len(doc) for doc in docs])
@@ -121,7 +121,7 @@ def probabilities_of(
     """Find the probability of each label of each token: with a CRF, the marginal.
 
     A model that was trained with label smoothing (Szegedy et al. 2016) gives every label that it
-    excludes label_smoothing / (labels - 1), and would be less sure than it may be; this is taken
+    excludes label_smoothing / (labels - 1), and would be less sure than it should be; this is taken
     back. Measured on UD English EWT, it halves the calibration error, and does so better than any
     temperature.
 

@@ -10,12 +10,12 @@ from spacy.vocab import Vocab
 
 
 def normal_form(label: str, attribute: str, vocab: Vocab) -> str:
-    """Return a label as the Docs have it: of morphological features, those in their order.
+    """Return a label as Docs have it: with morphological features in their order.
 
     label (str): The label.
     attribute (str): "tag", "pos" or "morph".
     vocab (Vocab): Whose morphology knows the order.
-    RETURNS (str): The label; itself, but for morphological features.
+    RETURNS (str): The label, unchanged if it isn't morphological features.
     RAISES: ValueError if it can't be a label of the attribute.
     """
     if attribute == "pos" and label not in POS_IDS:

@@ -1,4 +1,4 @@
-"""Docs in, the labels that each of their tokens may have out."""
+"""Docs in, the labels that each of their tokens can have out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Token
 
 from ..model.features import find_strings, forms_of
 
-Lexicon = dict[str, list[str]]  # the labels that a word form may have
+Lexicon = dict[str, list[str]]  # the labels that a word form can have
 Bools1d = NDArray[numpy.bool_]
 Bools2d = NDArray[numpy.bool_]
 
@@ -27,7 +27,7 @@ def check_lexicon(
 ) -> Lexicon:
     """Return a lexicon whose labels are those of a tagger.
 
-    lexicon (Mapping[str, Iterable[str]]): The labels that each word form may have.
+    lexicon (Mapping[str, Iterable[str]]): The labels that each word form can have.
     labels (Sequence[str]): The tagger's labels.
     normal_form (Callable): Takes a label, and returns it as the tagger has it.
     RETURNS (dict[str, list[str]]): The lexicon.
@@ -48,14 +48,14 @@ def allowed_labels(
     labels: Sequence[str],
     normal_form: Callable[[str], str],
 ) -> Bools2d | None:
-    """Find the labels that each token may have: those given to it, or else to its form.
+    """Find the labels that each token can have: the ones given to it, or else to its form.
 
-    docs (Sequence[Doc]): The Docs; their tokens may have `token._.tag_allowed`.
+    docs (Sequence[Doc]): The Docs; their tokens can have `token._.tag_allowed`.
     lexicon (dict[str, list[str]]): What `check_lexicon` returned.
     attribute (str): "tag", "pos" or "morph".
     labels (Sequence[str]): The tagger's labels.
     normal_form (Callable): Takes a label, and returns it as the tagger has it.
-    RETURNS (NDArray[bool] | None): (tokens, labels) for the tokens of all Docs; None if each may
+    RETURNS (NDArray[bool] | None): (tokens, labels) for the tokens of all Docs; None if each can
         have any label.
     RAISES: ValueError if a token was given no label, or one that the tagger lacks.
     """

@@ -16,7 +16,7 @@ def label_loss(
     neg_prefix: str,
 ) -> tuple[float, list[Floats2d]]:
     """Compare probabilities with gold labels: cross-entropy, and for a label that is denied, what
-    would make it less likely. Thinc's loss can't have denied labels beside label smoothing.
+    makes it less likely. Thinc's loss can't combine denied labels with label smoothing.
 
     probabilities (list[Floats2d]): (tokens, labels) of each Doc.
     gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.

@@ -19,8 +19,8 @@ FEW_ROWS = 6
 
 class Library:
     """An OpenBLAS whose threads are its own. Since version 3.8, threadpoolctl lets a single thread
-    of a process set their number, and ignores the others without a word; so its functions are
-    called here.
+    of a process set their number, and silently ignores the others; so its functions are called
+    here.
 
     architecture: The processor that it found.
     """
@@ -68,9 +68,10 @@ class OneThread:
     """A context in which NumPy's products keep to the calling thread.
 
     OpenBLAS shares out larger products among threads. That gains nothing here, as time steps are
-    too small a work to share, and costs a multiple where other cores are busy. Its number of
-    threads holds for the whole process; so the first who enters sets it, and the last who leaves
-    restores it, unless somebody else has changed it meanwhile. It is no setting of torch's.
+    too little work to share, and where other cores are busy it takes several times as long. The
+    number of threads holds for the whole process. So the first thread that enters sets it, and the
+    last one that leaves restores it, unless other code has changed it in between. The number of
+    torch's threads is another setting.
     """
 
     _before: list[int]
@@ -106,8 +107,7 @@ class OneThread:
         self._before = []
 
     def _leave_all(self) -> None:
-        """In a forked process there is no thread left that would leave, nor one that would give
-        back the lock."""
+        """In a forked process, no other thread is left that could leave or release the lock."""
         if self._n_users:
             self._restore()
         self._forget()

@@ -52,8 +52,8 @@ class Generation:
 class Memory:
     """Tables that have a row for each word type. Threads can share it.
 
-    When it is full, it forgets all types and begins anew. Until nobody reads the old tables, they
-    are held beside the new ones; so it takes twice `MEMORY_SIZE` at most.
+    When it is full, it forgets all types and begins again. While a thread still reads the old
+    tables, they are kept beside the new ones; so it takes at most twice `MEMORY_SIZE`.
     """
 
     def __init__(self) -> None:
@@ -93,8 +93,8 @@ class Memory:
     def _extend(
         self, generation: Generation, missing: list[int], new: Tables, types: list[int], make: Make
     ) -> Generation:
-        """Add types, unless another thread is adding some: to wait for it might be forever, in a
-        process that was forked meanwhile. Then the batch gets tables of its own.
+        """Add types, unless another thread is adding some. Waiting for it could last forever, in a
+        process that was forked in the meantime; so the batch then gets tables of its own.
         """
         if self._lock.acquire(blocking=False):
             try:

@@ -19,7 +19,7 @@ MAX_TYPES = 2**10  # that are embedded at a time: more would leave the caches
 
 
 class Reader:
-    """Read as an `LSTMEncoder` does whose weights don't change any more.
+    """Read as an `LSTMEncoder` does, with weights that no longer change.
 
     memory: What it knows of word types.
     """
@@ -27,7 +27,7 @@ class Reader:
     def __init__(self, weights: Weights):
         """Prepare a network for prediction.
 
-        weights (Mapping): The parameters of an `LSTMEncoder`, by name. They are not copied, but for
+        weights (Mapping): The parameters of an `LSTMEncoder`, by name. They are not copied, except
             what is needed in another order.
         """
         self.memory = Memory()
