@@ -108,7 +108,7 @@ def forget(nlp: Language) -> None:
 def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
     """Prepare a run of the bare LSTMs that our tagger has for its words, on its windows."""
     component: Any = nlp.get_pipe("lstm_tagger")
-    network = component.model.shims[0]._model
+    network = component.model.shims[0]._learnt.network
     inputs = []
     for batch in minibatch([Doc(nlp.vocab, words=words) for words in texts], batch_size):
         windows = windows_of(batch, forms_of(batch), PREDICTION_WINDOW * 32, 32)

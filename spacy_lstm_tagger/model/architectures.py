@@ -151,12 +151,7 @@ def _check(setting: str, value: float, least: float, most: float = float("inf"))
 
 def describer(shim: NetworkShim, docs: Sequence[Doc]) -> Callable[..., TypeIds]:
     """Return a function that describes word types of a batch, as `type_ids` does."""
-    return partial(
-        type_ids,
-        docs,
-        vocabulary=shim.vocabulary,
-        include_static_vectors=shim.cfg["include_static_vectors"],
-    )
+    return partial(type_ids, docs, include_static_vectors=shim.cfg["include_static_vectors"])
 
 
 def predict_parts(
@@ -199,7 +194,9 @@ def encode(
         return model.ops.unflatten(predicted, lengths), lambda dY: []
     shim = cast(NetworkShim, model.shims[0])
     distinct, types = numpy.unique(forms_of(docs), return_inverse=True)
-    ids = describer(shim, docs)(distinct.tolist(), unknown_rate=unknown_rate)
+    ids = describer(shim, docs)(
+        distinct.tolist(), vocabulary=shim.vocabulary, unknown_rate=unknown_rate
+    )
     windows = windows_of(docs, types, window_length)
     dropout = model.attrs["dropout_rate"]
     Y, backprop_network = shim.begin_update(ids, windows, dropout, bf16=precision == "bf16")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from zlib import crc32
 
 import numpy
@@ -36,6 +37,45 @@ def require_torch() -> Any:
     return torch
 
 
+class Learnt(NamedTuple):
+    """All that a network has learnt; replaced as a whole, so no thread sees parts of two.
+
+    sizes: The arguments of the network that the data decided.
+    vocabulary: What the ids of its input mean.
+    weights: The weights that were loaded, as long as no torch network is needed.
+    network: The torch network. If both are missing, nothing was learnt yet.
+    """
+
+    sizes: dict[str, int]
+    vocabulary: Any
+    weights: Weights | None
+    network: Any
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was learnt yet."""
+        return self.weights is None and self.network is None
+
+    def all_weights(self) -> Weights:
+        """Return the weights, shared with the network if there is one."""
+        if self.network is not None:
+            state = self.network.state_dict()
+            return {name: values.detach().cpu().numpy() for name, values in state.items()}
+        assert self.weights is not None
+        return self.weights
+
+
+class Prepared(NamedTuple):
+    """A reader of weights as they were, and what its ids mean.
+
+    version: Equal to the shim's, as long as the weights are the same.
+    """
+
+    version: object
+    vocabulary: Any
+    reader: Reader
+
+
 class NetworkShim(PyTorchShim):
     """Hold a torch network whose sizes become known only when it meets data.
 
@@ -44,6 +84,10 @@ class NetworkShim(PyTorchShim):
     but what is remembered, so threads can share the network, and on a CPU it needs no torch, which
     is imported where it is needed; nothing is pickled when it is saved; a copy is optimized apart
     from its original.
+
+    One thread at a time may change the weights. Predictions in other threads see old weights, new
+    ones or, during a step of an optimizer or `use_params`, some of both; but nothing that they
+    prepared or remembered of old weights is used after the change.
     """
 
     def __init__(self, network_class: str, settings: dict[str, Any]):
@@ -55,17 +99,14 @@ class NetworkShim(PyTorchShim):
         # Thinc's shim prepares mixed precision in its own constructor, which needs torch.
         Shim.__init__(self, None, config=settings)
         self._network_class = network_class
-        self._sizes: dict[str, int] = {}
-        self._vocabulary: Any = None
-        self._loaded: Weights | None = None
-        self._reader: tuple[int, Reader] | None = None
-        self._version = 0
+        self._learnt = Learnt({}, None, None, None)
+        self._prepared: Prepared | None = None
+        self._version = object()  # another one after each change
 
     @property
     def vocabulary(self) -> Any:
         """What the ids of the network's input mean; ValueError if there is no network yet."""
-        self._require_weights()
-        return self._vocabulary
+        return self._require_learnt().vocabulary
 
     def build(self, vocabulary: Any, **sizes: int) -> None:
         """Make the network afresh.
@@ -73,30 +114,37 @@ class NetworkShim(PyTorchShim):
         vocabulary (Any): What the ids of its input mean; kept and saved with the weights.
         sizes (int): The arguments of the network that the data decides.
         """
-        require_torch()
-        self._model = self._make_network(sizes).to(get_torch_default_device())
-        self._sizes = sizes
-        self._vocabulary = vocabulary
-        self._loaded = None
-        self._version += 1
+        torch = require_torch()
+        with self._changing(), torch.device("cpu"):
+            network = self._make_network(sizes).to(get_torch_default_device())
+            self._learnt = Learnt(sizes, vocabulary, None, network)
 
     @property
     def network(self) -> Any:
         """The torch network; made when it is first asked for, if the weights were loaded."""
-        if self._model is None:
-            loaded, torch = self._require_weights(), require_torch()
+        learnt = self._require_learnt()
+        if learnt.network is not None:
+            return learnt.network
+        torch = require_torch()
+        with self._changing():
             with torch.device("meta"):  # no weights yet: drawing them at random would cost time
-                network = self._make_network(self._sizes)
-            state = {name: torch.tensor(values) for name, values in loaded.items()}
+                network = self._make_network(learnt.sizes)
+            weights = learnt.all_weights().items()
+            state = {name: torch.tensor(values, device="cpu") for name, values in weights}
             network.load_state_dict(state, strict=True, assign=True)
-            self._model = network.to(get_torch_default_device(), torch.float32)
-            self._loaded = None
-        return self._model
+            network = network.to(get_torch_default_device())
+            self._learnt = learnt._replace(weights=None, network=network)
+        return network
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the network is."""
+        return next(self.network.parameters()).device
 
     def predict(  # type: ignore[override]  # types are described when there is need
         self,
         parts: Iterable[tuple[Ints1d, Windows]],
-        describe: Callable[[list[int]], Any],
+        describe: Callable[..., Any],
         *,
         remember: bool = True,
         bf16: bool = False,
@@ -105,7 +153,8 @@ class NetworkShim(PyTorchShim):
 
         parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
             batch, as arrays; of each type a number by which it is known in other batches, too.
-        describe (Callable): Takes the numbers of some types, and returns their `TypeIds`.
+        describe (Callable): Takes the numbers of some types and, as `vocabulary`, what ids mean;
+            returns the `TypeIds`.
         remember (bool): Whether to remember types from batch to batch.
         bf16 (bool): Whether a GPU computes in bfloat16; a CPU doesn't.
         YIELDS (tuple[Ints1d, Floats2d]): The tokens of each part, and the network's output.
@@ -114,18 +163,25 @@ class NetworkShim(PyTorchShim):
             for tokens, windows in parts:
                 yield tokens, self._predict_on_gpu(windows, describe, bf16)
             return
-        reader = self.prepare_reader()
+        prepared = self._prepare()
+        reader, describe = prepared.reader, partial(describe, vocabulary=prepared.vocabulary)
         for tokens, windows in parts:
             yield tokens, cast(Floats2d, reader.read(windows, describe, remember=remember))
 
     def prepare_reader(self) -> Reader:
         """Prepare the network for prediction on a CPU, unless it is; ValueError if there is none
-        yet. A reader of weights that have changed meanwhile is not kept.
+        yet.
         """
-        version, prepared = self._version, self._reader
-        if prepared is None or prepared[0] != version:
-            self._reader = prepared = (version, reader_of(self._require_weights()))
-        return prepared[1]
+        return self._prepare().reader
+
+    def _prepare(self) -> Prepared:
+        version, prepared = self._version, self._prepared
+        if prepared is None or prepared.version is not version:
+            learnt = self._require_learnt()
+            # If the weights change meanwhile, the version is an old one, and this is used once.
+            prepared = Prepared(version, learnt.vocabulary, reader_of(learnt.all_weights()))
+            self._prepared = prepared
+        return prepared
 
     def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
         self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
@@ -140,37 +196,38 @@ class NetworkShim(PyTorchShim):
             of the loss with respect to it and adds up the gradients of the parameters.
         """
         network = self.network
-        from ..network.threads import one_thread
+        from ..network.training import training
 
-        with one_thread(), self._computing(bf16):
+        with training(self.device.type, bf16=bf16 and self._computes_bf16):
             output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
 
         def backprop(d_output: Floats2d) -> None:
             if len(d_output):
-                with one_thread():
+                with training(output.device.type):
                     output.backward(xp2torch(d_output, device=output.device))
 
         return cast(Floats2d, torch2xp(output.detach())), backprop
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Move the network to another device."""
-        if device_type == "gpu" or self._model is not None:
+        if device_type == "gpu" or self._learnt.network is not None:
             network = self.network
-            network.to(f"cuda:{device_id}" if device_type == "gpu" else device_type)
-            self._version += 1
+            with self._changing():
+                network.to(f"cuda:{device_id}" if device_type == "gpu" else device_type)
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer change the parameters, in place, and forget the gradients."""
-        for name, parameter in self.network.named_parameters():
-            if parameter.grad is not None:
-                values = cast(FloatsXd, torch2xp(parameter.data))
-                gradient = cast(FloatsXd, torch2xp(parameter.grad))
-                new, _ = optimizer((self.id, name), values, gradient)
-                updated = xp2torch(new, device=parameter.device)
-                if updated.data_ptr() != parameter.data_ptr():  # mostly done in place
-                    parameter.data.copy_(updated)
-                parameter.grad = None
-        self._version += 1
+        network = self.network
+        with self._changing():
+            for name, parameter in network.named_parameters():
+                if parameter.grad is not None:
+                    values = cast(FloatsXd, torch2xp(parameter.data))
+                    gradient = cast(FloatsXd, torch2xp(parameter.grad))
+                    new, _ = optimizer((self.id, name), values, gradient)
+                    updated = xp2torch(new, device=parameter.device)
+                    if updated.data_ptr() != parameter.data_ptr():  # mostly done in place
+                        parameter.data.copy_(updated)
+                    parameter.grad = None
 
     @contextmanager
     def use_params(self, params: dict[tuple[int, str], FloatsXd]) -> Iterator[None]:
@@ -179,35 +236,36 @@ class NetworkShim(PyTorchShim):
         params (dict[tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
             parameters that have no entry keep their values.
         """
-        parameters = dict(self._model.named_parameters()) if self._model is not None else {}
-        trained = {
-            name: parameter.data.clone()
-            for name, parameter in parameters.items()
-            if (self.id, name) in params
-        }
+        network = self._learnt.network
+        parameters = dict(network.named_parameters()) if network is not None else {}
+        parameters = {name: p for name, p in parameters.items() if (self.id, name) in params}
+        trained = {name: parameter.data.clone() for name, parameter in parameters.items()}
         try:
-            for name in trained:
-                new = xp2torch(params[self.id, name], device=self.device)
-                parameters[name].data.copy_(new)
-            self._version += 1
+            if parameters:
+                with self._changing():
+                    for name, parameter in parameters.items():
+                        new = xp2torch(params[self.id, name], device=parameter.device)
+                        parameter.data.copy_(new)
             yield
         finally:
-            for name, values in trained.items():
-                parameters[name].data.copy_(values)
-            self._version += 1
+            if parameters:
+                with self._changing():
+                    for name, values in trained.items():
+                        parameters[name].data.copy_(values)
 
     def to_bytes(self) -> bytes:
         """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
 
         RETURNS (bytes): A checksum, and what it guards.
         """
-        weights = None if self._is_empty else safetensors.numpy.save(dict(self._require_weights()))
+        learnt = self._learnt
+        weights = None if learnt.is_empty else safetensors.numpy.save(dict(learnt.all_weights()))
         contents = srsly.msgpack_dumps(
             {
                 "network": self._network_class,
                 "settings": self.cfg,
-                "sizes": self._sizes,
-                "vocabulary": self._vocabulary and to_lists(self._vocabulary),
+                "sizes": learnt.sizes,
+                "vocabulary": learnt.vocabulary and to_lists(learnt.vocabulary),
                 "weights": weights,
             }
         )
@@ -237,15 +295,14 @@ class NetworkShim(PyTorchShim):
         weights = message["weights"]
         loaded = None if weights is None else self._check(message["sizes"], weights)
         vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
-        self._model, self._loaded = None, loaded
-        self._sizes, self._vocabulary = message["sizes"], vocabulary
-        self._version += 1
+        self._learnt = Learnt(message["sizes"], vocabulary, loaded, None)
+        self._version = object()
         if loaded is not None and not isinstance(get_current_ops(), NumpyOps):
             self.network  # noqa: B018  # to the GPU
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_reader": None}
+        return {**self.__dict__, "_prepared": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle, copy or deepcopy under an id of its own, which optimizers know it by."""
@@ -255,24 +312,36 @@ class NetworkShim(PyTorchShim):
             self.id = Shim.global_id
 
     @property
-    def _is_empty(self) -> bool:
-        return self._model is None and self._loaded is None
+    def _is_on_gpu(self) -> bool:
+        return self._learnt.network is not None and self.device.type != "cpu"
 
     @property
-    def _is_on_gpu(self) -> bool:
-        return self._model is not None and self.device.type != "cpu"
+    def _computes_bf16(self) -> bool:
+        from ..network.precision import computes_bf16
 
-    def _require_weights(self) -> Weights:
-        """Return the weights, shared with the network if there is one."""
-        if self._model is not None:
-            state = self._model.state_dict()
-            return {name: values.detach().cpu().numpy() for name, values in state.items()}
-        if self._loaded is None:
+        return computes_bf16(self.device.type)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change weights: in the calling thread, and so that no reader outlives the change that
+        was prepared before its end.
+        """
+        from ..network.training import training
+
+        try:
+            with training():
+                yield
+        finally:
+            self._version = object()
+
+    def _require_learnt(self) -> Learnt:
+        learnt = self._learnt
+        if learnt.is_empty:
             raise ValueError(
                 "The model has no weights yet: initialize it with training data "
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
-        return self._loaded
+        return learnt
 
     def _check(self, sizes: dict[str, int], data: bytes) -> Weights:
         """Return weights that were saved, if they are those of a network of these sizes."""
@@ -290,23 +359,17 @@ class NetworkShim(PyTorchShim):
         return getattr(encoder, self._network_class)(**self.cfg, **sizes)
 
     def _predict_on_gpu(
-        self, windows: Windows, describe: Callable[[list[int]], Any], bf16: bool
+        self, windows: Windows, describe: Callable[..., Any], bf16: bool
     ) -> Floats2d:
         import torch
 
+        learnt, device_type = self._require_learnt(), self.device.type
         numbers, types = numpy.unique(windows.types, return_inverse=True)
-        with torch.inference_mode(), self._computing(bf16):
-            ids = self._to_tensors(describe(numbers.tolist()))
-            output, _ = self.network(ids, self._to_tensors(windows._replace(types=types)))
+        autocast = torch.autocast(device_type, torch.bfloat16, enabled=bf16 and self._computes_bf16)
+        with torch.inference_mode(), autocast:
+            ids = self._to_tensors(describe(numbers.tolist(), vocabulary=learnt.vocabulary))
+            output, _ = learnt.network(ids, self._to_tensors(windows._replace(types=types)))
             return cast(Floats2d, torch2xp(output.float()))
-
-    def _computing(self, bf16: bool) -> "torch.autocast":
-        import torch
-
-        from ..network.precision import computes_bf16
-
-        device = self.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=bf16 and computes_bf16(device))
 
     def _to_tensors(self, ids: Any) -> Any:
         device = self.device

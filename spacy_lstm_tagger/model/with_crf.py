@@ -5,18 +5,17 @@ from typing import Any, cast
 
 import numpy
 from spacy.tokens import Doc
-from thinc.api import Model, to_numpy, torch2xp, xp2torch
+from thinc.api import Model, to_categorical, to_numpy, torch2xp, xp2torch
 from thinc.types import Floats2d
+from thinc.util import get_torch_default_device
 
-from ..prediction.crf import k_best, log_marginals, max_marginals
-from ..prediction.inputs import Ints1d, Windows
-from .windows import cut, split
+from ..prediction.crf import k_best, log_marginals, viterbi
+from ..prediction.inputs import Ints1d
+from .windows import cut
 
 DocModel = Model[list[Doc], list[Floats2d]]
 
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
-WINDOW, CONTEXT = 256, 32  # the same in prediction, where longer Docs are cut
-MAX_WINDOWS = 128  # that prediction reads side by side
 
 
 def with_crf(emitter: DocModel) -> DocModel:
@@ -27,7 +26,7 @@ def with_crf(emitter: DocModel) -> DocModel:
     labels, not the likelihood of their sequence: both were equally accurate (UD English EWT, XPOS,
     94.79 and 94.79; French Sequoia, UPOS, 98.00 and 97.97; means of three seeds), and labels that
     are missing, denied or smoothed mean here what they mean without a CRF. When it predicts, it
-    returns a score for each label, the best of which is that of the best sequence (Viterbi).
+    returns 1 for the labels of the best sequence (Viterbi), and 0 for the others.
 
     emitter (Model[list[Doc], list[Floats2d]]): Returns scores, in training as in prediction.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
@@ -50,24 +49,28 @@ def forward(
     ops = model.ops
     Y, backprop_emitter = model.layers[0](docs, is_train)
     if not is_train:
-        return decode(model, Y, best=True), lambda dY: []
-    lengths = numpy.asarray([len(doc) for doc in docs], dtype="int64")
+        n_labels = model.get_dim("nO")
+        paths = best_path(model, Y)
+        one_hot = [ops.asarray2f(cast(Any, to_categorical(cast(Any, p), n_labels))) for p in paths]
+        return one_hot, lambda dY: []
+    lengths = _lengths(Y)
     if not lengths.any():
         return Y, backprop_emitter
     import torch
 
     from ..network import crf
-    from ..network.threads import one_thread
+    from ..network.training import training
 
-    emissions = xp2torch(ops.flatten(Y), requires_grad=True)
-    transitions = xp2torch(model.get_param("transitions"), requires_grad=True)
-    windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
-    with one_thread():
+    device_type = get_torch_default_device().type
+    with training(device_type):
+        emissions = xp2torch(ops.flatten(Y), requires_grad=True)
+        transitions = xp2torch(model.get_param("transitions"), requires_grad=True)
+        windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
         marginals = crf.log_marginals(emissions, windows, transitions)
         probabilities = marginals.detach().softmax(dim=1)
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
-        with one_thread():
+        with training(device_type):
             marginals.backward(xp2torch(ops.flatten(dY)))
         model.inc_grad("transitions", cast(Floats2d, torch2xp(cast(Any, transitions.grad))))
         return backprop_emitter(_unflatten(model, torch2xp(cast(Any, emissions.grad)), lengths))
@@ -75,28 +78,32 @@ def forward(
     return _unflatten(model, torch2xp(probabilities), lengths), backprop
 
 
-def decode(model: DocModel, emissions: list[Floats2d], *, best: bool) -> list[Floats2d]:
-    """Score each label by the sequences that have it.
+def best_path(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
+    """Find the best sequence of labels of each Doc, read as a whole (Viterbi).
 
     model (Model[list[Doc], list[Floats2d]]): What `with_crf` returned.
     emissions (list[Floats2d]): (tokens, labels) the scores of its emitter for each Doc; -inf for
         a label that is excluded.
-    best (bool): Whether to take the best of these sequences (Viterbi), or the sum of all.
-    RETURNS (list[Floats2d]): (tokens, labels) for each Doc, plus a constant for each token. Of
-        the sum of all, the softmax is the marginal probability.
+    RETURNS (list[Ints1d]): (tokens,) the labels of each Doc.
     """
-    lengths = numpy.asarray([len(scores) for scores in emissions], dtype="int64")
+    lengths = _lengths(emissions)
+    if not lengths.any():
+        return [numpy.zeros(0, dtype="int64") for _ in emissions]
+    labels = viterbi(*_chain(model, emissions))
+    return numpy.split(labels, lengths.cumsum()[:-1])
+
+
+def marginal_scores(model: DocModel, emissions: list[Floats2d]) -> list[Floats2d]:
+    """Score each label by the sum of all sequences of labels that have it.
+
+    Arguments as those of `best_path`.
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are the marginal
+        probabilities.
+    """
+    lengths = _lengths(emissions)
     if not lengths.any():
         return emissions
-    scores = to_numpy(model.ops.flatten(emissions))
-    transitions = to_numpy(model.get_param("transitions"))
-    decoded = numpy.empty_like(scores)
-    score = max_marginals if best else log_marginals
-    for tokens, (seen, windows, kept) in split(
-        Windows(*cut(lengths, WINDOW, CONTEXT)), MAX_WINDOWS
-    ):
-        decoded[tokens] = score(scores[seen], windows, transitions)[kept]
-    return _unflatten(model, decoded, lengths)
+    return _unflatten(model, log_marginals(*_chain(model, emissions)), lengths)
 
 
 def best_paths(model: DocModel, emissions: Floats2d, k: int) -> list[tuple[list[int], float]]:
@@ -122,6 +129,17 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
     if model.has_dim("nO"):
         n_labels = model.get_dim("nO")
         model.set_param("transitions", model.ops.alloc2f(n_labels, n_labels))
+
+
+def _lengths(emissions: list[Floats2d]) -> Ints1d:
+    return numpy.asarray([len(scores) for scores in emissions], dtype="int64")
+
+
+def _chain(model: DocModel, emissions: list[Floats2d]) -> tuple[Any, Ints1d, Any]:
+    """Return what `prediction/crf.py` reads: emissions, lengths and transitions."""
+    flat, transitions = model.ops.flatten(emissions), model.get_param("transitions")
+    lengths = _lengths(emissions)
+    return to_numpy(flat), lengths[lengths > 0], to_numpy(transitions)
 
 
 def _unflatten(model: DocModel, values: Any, lengths: Ints1d) -> list[Floats2d]:

@@ -3,6 +3,8 @@
 `prediction/crf.py` says what a CRF is, and how it predicts; here PyTorch finds its gradients.
 """
 
+from math import log
+
 import torch
 from torch import Tensor
 
@@ -18,13 +20,17 @@ def log_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
     RETURNS: (positions, labels) the logarithm of the marginal probability of each label, plus a
         constant for each position.
     """
-    both = torch.stack((transitions, transitions.T))
+    both = torch.stack((transitions, transitions.T))  # (2, from, to)
     exp_transitions = (both - both.detach().max()).exp()
-    tiny = torch.finfo(emissions.dtype).tiny
+    numbers = torch.finfo(emissions.dtype)
+    is_narrow = float(both.detach().max() - both.detach().min()) < log(numbers.eps / numbers.tiny)
 
     def add_up(scores: Tensor) -> Tensor:
-        highest = scores.detach().amax(dim=-1, keepdim=True)  # a constant, which is left out
-        return ((scores - highest).exp() @ exp_transitions).clamp(min=tiny).log()
+        scores = scores - scores.detach().amax(dim=-1, keepdim=True)  # by a constant
+        if is_narrow:
+            return (scores.exp() @ exp_transitions).log()
+        # Exponentials of the lowest transitions would be lost.
+        return (scores[..., None] + both[:, None]).logsumexp(dim=-2)
 
     layout = lay_out(lengths, 2)
     cells = []

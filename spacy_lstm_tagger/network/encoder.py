@@ -57,13 +57,17 @@ class LSTMEncoder(nn.Module):
     ):
         super().__init__()
         self.directions = directions = 2 if bidirectional else 1
-        self.words = nn.Embedding(1 + n_words, word_width)
+        self.words = nn.Embedding(1 + n_words, word_width, dtype=torch.float32)
         nn.init.zeros_(self.words.weight)
-        self.affixes = nn.Embedding(1 + n_affixes, word_width) if affixes else None
+        self.affixes = (
+            nn.Embedding(1 + n_affixes, word_width, dtype=torch.float32) if affixes else None
+        )
         if self.affixes is not None:
             nn.init.normal_(self.affixes.weight, std=0.1)
         self.vectors = (
-            nn.Linear(vector_width, word_width, bias=False) if include_static_vectors else None
+            nn.Linear(vector_width, word_width, bias=False, dtype=torch.float32)
+            if include_static_vectors
+            else None
         )
         self.characters = (
             CharacterLSTM(n_characters, character_width, character_lstm_width, directions)
@@ -156,7 +160,7 @@ class TaggerNetwork(LSTMEncoder):
 
     def __init__(self, *, n_labels: int, **sizes_and_widths: Any):
         super().__init__(**sizes_and_widths)
-        self.output = nn.Linear(self.width, n_labels)
+        self.output = nn.Linear(self.width, n_labels, dtype=torch.float32)
         self.output_width = n_labels
 
     def read(

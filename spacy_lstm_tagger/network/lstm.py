@@ -100,7 +100,9 @@ class LSTMLayer(nn.Module):
 
     def __init__(self, input_width: int, width: int, directions: int):
         super().__init__()
-        self.lstms = nn.ModuleList(nn.LSTM(input_width, width) for _ in range(directions))
+        self.lstms = nn.ModuleList(
+            nn.LSTM(input_width, width, dtype=torch.float32) for _ in range(directions)
+        )
 
     def forward(
         self, inputs: Tensor, layout: Layout, state: State | None = None
@@ -141,7 +143,7 @@ class CharacterLSTM(nn.Module):
 
     def __init__(self, n_characters: int, character_width: int, lstm_width: int, directions: int):
         super().__init__()
-        self.embedding = nn.Embedding(1 + n_characters, character_width)
+        self.embedding = nn.Embedding(1 + n_characters, character_width, dtype=torch.float32)
         nn.init.normal_(self.embedding.weight, std=0.3)
         self.layer = LSTMLayer(character_width, lstm_width, directions)
 

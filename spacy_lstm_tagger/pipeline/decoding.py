@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
-from ..model.with_crf import DocModel, best_paths, decode, is_crf
+from ..model.with_crf import DocModel, best_path, best_paths, is_crf, marginal_scores
 from .confidence import check_k
 from .lexicon import Bools2d
 
@@ -111,7 +111,7 @@ def best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
     RETURNS (list[Ints1d]): (tokens,) the indices of the labels for each Doc.
     """
     if is_crf(model):
-        emissions = decode(model, emissions, best=True)
+        return cast(list[Ints1d], best_path(model, emissions))
     return [to_numpy(scores.argmax(axis=1)) for scores in emissions]
 
 
@@ -128,7 +128,7 @@ def probabilities_of(
     RETURNS (list[Floats2d]): (tokens, labels) for each Doc; each row's sum is 1.
     """
     if is_crf(model):
-        emissions = decode(model, emissions, best=False)
+        emissions = marginal_scores(model, emissions)
     probabilities = []
     for scores in emissions:
         raw = model.ops.softmax(scores)

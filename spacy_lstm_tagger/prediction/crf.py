@@ -6,17 +6,19 @@ comes before a label and what comes after it each send a message about it, step 
 own score and the two messages together say all there is to know of it. Added up over the labels
 before, messages make marginal probabilities (forward-backward); maximized, the best sequence
 (Viterbi): one recursion, two uses. There are no labels for start and end, as a sequence may be a
-window that was cut out of a text.
+window that was cut out of a text, in training.
 """
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy
+from numpy.typing import DTypeLike, NDArray
 
 from .blas import one_thread
 from .inputs import Floats2d, Floats3d, Ints1d, Ints2d
-from .recurrence import schedule
+from .recurrence import Schedule, schedule
 
 LARGEST_STEP = 2**18  # pairs of labels compared at a time: more would leave the caches
 
@@ -33,58 +35,92 @@ def log_marginals(emissions: Floats2d, lengths: Ints1d, transitions: Floats2d) -
     """
     both = numpy.stack((transitions, transitions.T))
     exp_transitions = numpy.exp(both - both.max())
-    tiny = numpy.finfo(emissions.dtype).tiny
 
     def add_up(scores: Floats3d) -> Floats3d:
-        highest = scores.max(axis=-1, keepdims=True)
-        return numpy.log(numpy.maximum(numpy.exp(scores - highest) @ exp_transitions, tiny))
+        return numpy.log(numpy.exp(scores) @ exp_transitions)
 
+    is_narrow = both.max() - both.min() < widest_spread(emissions.dtype)
+    carry = add_up if is_narrow else _pair_by_pair(both, _log_sum)
+    order = schedule(lengths, 2)
     with one_thread:
-        return _pass_messages(emissions, lengths, add_up)
+        messages = _pass_messages(emissions, order, carry)
+    before, after = messages
+    marginals = before[order.cells[0]]
+    marginals += after[order.cells[1]]
+    marginals += emissions
+    return marginals
 
 
-def max_marginals(emissions: Floats2d, lengths: Ints1d, transitions: Floats2d) -> Floats2d:
-    """Score each label by the best sequence that has it: the best label of each position is that
-    of the best sequence (unless two sequences are equally good).
+def widest_spread(dtype: DTypeLike) -> float:
+    """Return how far apart transitions can be for their exponentials to be added up as they are:
+    with more, the small ones among them would be lost.
+    """
+    numbers = numpy.finfo(dtype)
+    return float(numpy.log(numbers.eps / numbers.tiny))
+
+
+def viterbi(emissions: Floats2d, lengths: Ints1d, transitions: Floats2d) -> Ints1d:
+    """Find the best sequence of labels of each sequence.
 
     Arguments as those of `log_marginals`.
-    RETURNS (Floats2d): (positions, labels) the score of that sequence, plus a constant for each
-        position.
+    RETURNS (Ints1d): (positions,) the labels.
     """
-    # (directions, 1, to, from)
-    both = numpy.ascontiguousarray(numpy.stack((transitions.T, transitions)))[:, None]
-    n_columns = max(1, LARGEST_STEP // both.size)
+    backwards = numpy.ascontiguousarray(transitions.T)
+    order = schedule(lengths, 1)
+    (messages,) = _pass_messages(emissions, order, _pair_by_pair(transitions[None], numpy.max))
+    (positions,), (cells,) = order.positions, order.cells
+    labels = numpy.empty(len(cells), dtype="int64")
+    later, end = labels[:0], len(cells)
+    for n_here in reversed(order.columns):
+        begin = end - n_here
+        scores = emissions[positions[begin:end]] + messages[begin:end]
+        scores[: len(later)] += backwards[later]
+        later = scores.argmax(axis=1, out=labels[begin:end])
+        end = begin
+    return labels[cells]
 
-    def maximize(scores: Floats3d) -> Floats3d:
-        scores = scores - scores.max(axis=-1, keepdims=True)
+
+def _pair_by_pair(
+    transitions: Floats3d, reduce: Callable[..., NDArray[Any]]
+) -> Callable[[Floats3d], Floats3d]:
+    """Return a function that takes scores a step further by looking at each pair of labels.
+
+    transitions (Floats3d): (directions, from, to).
+    reduce (Callable): Reduces an axis: `numpy.max` or `_log_sum`.
+    """
+    pairs = numpy.ascontiguousarray(transitions.swapaxes(1, 2))[:, None]  # (..., to, from)
+    n_columns = max(1, LARGEST_STEP // pairs.size)
+
+    def carry(scores: Floats3d) -> Floats3d:
         messages = numpy.empty_like(scores)
         for begin in range(0, scores.shape[1], n_columns):
             some = slice(begin, begin + n_columns)
-            numpy.max(scores[:, some, None] + both, axis=-1, out=messages[:, some])
+            messages[:, some] = reduce(scores[:, some, None] + pairs, axis=-1)
         return messages
 
-    return _pass_messages(emissions, lengths, maximize)
+    return carry
 
 
 def _pass_messages(
-    emissions: Floats2d, lengths: Ints1d, carry: Callable[[Floats3d], Floats3d]
-) -> Floats2d:
-    """Return the emissions and the messages from both sides, added up: (positions, labels).
+    emissions: Floats2d, order: Schedule, carry: Callable[[Floats3d], Floats3d]
+) -> Floats3d:
+    """Return (directions, cells, labels): what is known of each label before it is read.
 
-    carry: Takes (2, sequences, labels) scores, those of all before and all after a step, and
-        returns the messages to the next step.
+    order: When each position is read.
+    carry: Takes (directions, sequences, labels) scores of all that was read, 0 for the best label,
+        and returns the messages to the next step.
     """
-    columns, positions, cells = schedule(lengths, 2)
-    messages = numpy.zeros((2, *emissions.shape), dtype=emissions.dtype)
+    messages = numpy.zeros((*order.positions.shape, emissions.shape[1]), dtype=emissions.dtype)
     begin = 0
-    for n_here, n_next in pairwise(columns):
+    for n_here, n_next in pairwise(order.columns):
         end = begin + n_here
         going_on = slice(begin, begin + n_next)
-        scores = emissions[positions[:, going_on]] + messages[:, going_on]
+        scores = emissions[order.positions[:, going_on]]
+        scores += messages[:, going_on]
+        scores -= scores.max(axis=-1, keepdims=True)
         messages[:, end : end + n_next] = carry(scores)
         begin = end
-    before, after = messages
-    return emissions + before[cells[0]] + after[cells[1]]
+    return messages
 
 
 def k_best(emissions: Floats2d, transitions: Floats2d, k: int) -> tuple[Ints2d, Floats2d]:
@@ -101,7 +137,7 @@ def k_best(emissions: Floats2d, transitions: Floats2d, k: int) -> tuple[Ints2d, 
     logs = emissions[0]
     steps = []
     for step in emissions[1:]:
-        logs = _log_sum(logs[:, None] + transitions) + step
+        logs = _log_sum(logs[:, None] + transitions, axis=0) + step
         paths = scores[:, :, None] + transitions[:, None]  # (from, candidates, to)
         chosen = _highest(paths.reshape(-1, len(step)), k)
         best = numpy.take_along_axis(paths.reshape(-1, len(step)), chosen, axis=0)
@@ -114,7 +150,7 @@ def k_best(emissions: Floats2d, transitions: Floats2d, k: int) -> tuple[Ints2d, 
     for origins, ranks in reversed(steps):
         labels, candidates = origins[candidates, labels], ranks[candidates, labels]
         sequences.append(labels)
-    return numpy.stack(sequences[::-1], axis=1), best - _log_sum(logs[:, None])
+    return numpy.stack(sequences[::-1], axis=1), best - _log_sum(logs, axis=0)
 
 
 def _highest(scores: Floats2d, k: int) -> Ints2d:
@@ -127,9 +163,9 @@ def _highest(scores: Floats2d, k: int) -> Ints2d:
     return numpy.take_along_axis(some, order, axis=0)
 
 
-def _log_sum(scores: Floats2d) -> Floats2d:
-    """Return the logarithm of the sum of exponentials of each column."""
-    highest = scores.max(axis=0)
+def _log_sum(scores: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+    """Return the logarithm of the sum of exponentials along an axis."""
+    highest = scores.max(axis=axis, keepdims=True)
     with numpy.errstate(invalid="ignore", divide="ignore"):
         shift = numpy.where(numpy.isfinite(highest), highest, 0)
-        return numpy.log(numpy.exp(scores - shift).sum(axis=0)) + shift
+        return numpy.log(numpy.exp(scores - shift).sum(axis=axis)) + shift.squeeze(axis)

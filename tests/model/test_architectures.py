@@ -561,7 +561,7 @@ def test_without_docs_no_network_is_built(architecture: Callable[..., DocModel])
     model.initialize()
     with pytest.raises(ValueError, match="initialize"):
         vocabulary_of(model)
-    assert model.shims[0]._model is None
+    assert model.shims[0]._learnt.network is None
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -304,7 +304,7 @@ def test_only_the_parameters_that_are_given_are_replaced(make_model: MakeModel) 
 def test_parameters_may_be_used_before_there_is_a_network() -> None:
     shim = NetworkShim("TaggerNetwork", SETTINGS)
     with shim.use_params({(shim.id, "output.bias"): numpy.ones(N_LABELS)}):
-        assert shim._model is None
+        assert shim._learnt.network is None
 
 
 @pytest.mark.parametrize("duplicate", COPIES)
@@ -593,4 +593,4 @@ def test_a_loaded_model_predicts_without_a_torch_network(
     data = model.to_bytes()
     restored.from_bytes(data).predict(docs)
     assert restored.to_bytes() == data
-    assert restored.shims[0]._model is None
+    assert restored.shims[0]._learnt.network is None

@@ -11,17 +11,15 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Adam, Model
 
-from spacy_lstm_tagger.model import with_crf as with_crf_module
 from spacy_lstm_tagger.model.with_crf import (
-    CONTEXT,
-    MAX_WINDOWS,
-    WINDOW,
-    decode,
+    best_path,
+    best_paths,
     is_crf,
+    marginal_scores,
     with_crf,
 )
 from spacy_lstm_tagger.network import crf as training
-from spacy_lstm_tagger.prediction.crf import log_marginals, max_marginals
+from spacy_lstm_tagger.prediction.crf import log_marginals, viterbi
 
 N_LABELS = 4
 
@@ -63,11 +61,11 @@ def softmax(scores: numpy.ndarray) -> numpy.ndarray:
     return torch.from_numpy(scores).softmax(1).numpy()
 
 
-def test_prediction_scores_each_label_by_the_best_sequence(make_crf) -> None:
-    model, docs = make_crf(3, 0, 1, 40)
+def test_prediction_marks_the_labels_of_the_best_sequence(make_crf) -> None:
+    model, docs = make_crf(3, 0, 1, 40, 0)
     for doc, scores in zip(docs, model.predict(docs), strict=True):
-        if len(doc):
-            assert_allclose(scores, whole(max_marginals, model, doc), rtol=1e-4, atol=1e-4)
+        labels = whole(viterbi, model, doc).tolist() if len(doc) else []
+        assert scores.tolist() == [[float(i == label) for i in range(N_LABELS)] for label in labels]
         assert scores.shape == (len(doc), N_LABELS)
 
 
@@ -133,41 +131,16 @@ def test_an_optimizer_changes_the_transitions_and_averages_them(make_crf) -> Non
     assert_array_equal(model.get_param("transitions"), after)
 
 
-def test_a_long_doc_is_decoded_in_windows_with_next_to_no_difference(make_crf) -> None:
-    model, docs = make_crf(5, 3000, 20)
+@pytest.mark.parametrize("length", [5, 700])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_a_doc_is_decoded_as_a_whole(make_crf, length: int, scale: float) -> None:
+    model, docs = make_crf(9, 0, length, 20)
+    transitions = scale * model.get_param("transitions")
+    model.set_param("transitions", transitions)
     emissions = model.layers[0].predict(docs)
-    marginals = decode(model, emissions, best=False)
-    assert_allclose(softmax(marginals[1]), softmax(whole(log_marginals, model, docs[1])), atol=1e-5)
-    best = decode(model, emissions, best=True)[1].argmax(1)
-    assert_array_equal(best, whole(max_marginals, model, docs[1]).argmax(1))
-
-
-def test_a_large_batch_is_decoded_in_parts(make_crf, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, docs = make_crf(7, 0, 30, 2, 2, 19)
-    expected = model.predict(docs)
-    monkeypatch.setattr(with_crf_module, "MAX_WINDOWS", 2)
-    for own, scores in zip(model.predict(docs), expected, strict=True):
-        assert_allclose(own, scores, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("best", [False, True])
-def test_a_long_doc_costs_as_much_as_its_tokens_in_parts_of_bounded_size(
-    make_crf, best: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, docs = make_crf(20_000, 3)
-    name = "max_marginals" if best else "log_marginals"
-    score, scored = getattr(with_crf_module, name), []
-
-    def spy(emissions: Any, lengths: Any, transitions: Any) -> Any:
-        scored.append((len(emissions), len(lengths), max(lengths)))
-        return score(emissions, lengths, transitions)
-
-    monkeypatch.setattr(with_crf_module, name, spy)
-    decode(model, model.layers[0].predict(docs), best=best)
-    sizes, counts, longest = zip(*scored, strict=True)
-    assert max(longest) <= WINDOW + 2 * CONTEXT
-    assert max(counts) <= MAX_WINDOWS
-    assert 20_003 <= sum(sizes) <= 20_003 * (1 + 2 * CONTEXT / WINDOW) + WINDOW
+    assert best_path(model, emissions)[2].tolist() == best_paths(model, emissions[2], 1)[0][0]
+    expected = softmax(whole(log_marginals, model, docs[2]))
+    assert_allclose(softmax(marginal_scores(model, emissions)[2]), expected, atol=1e-5)
 
 
 def test_bytes_carry_the_transitions(make_crf) -> None:

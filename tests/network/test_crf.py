@@ -30,9 +30,25 @@ def test_training_and_prediction_have_the_same_marginals(
     assert_close(marginals, torch.from_numpy(expected).softmax(1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [30.0, 90.0, 200.0])
+def test_transitions_can_be_far_apart(scale: float, dtype: torch.dtype) -> None:
+    emissions, sizes, transitions = random_chain([6, 1, 3], 3)
+    transitions = (scale * transitions).to(dtype).requires_grad_()
+    marginals = log_marginals(emissions.to(dtype), sizes, transitions).softmax(1)
+    expected = prediction.log_marginals(
+        emissions.numpy(), sizes.numpy(), transitions.detach().double().numpy()
+    )
+    assert_close(marginals.double(), torch.from_numpy(expected).softmax(1), atol=1e-4, rtol=1e-3)
+    marginals[:, 0].sum().backward()
+    assert transitions.grad is not None and transitions.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 500.0])
 @pytest.mark.parametrize("lengths", LENGTHS[:3])
-def test_gradients_are_those_of_finite_differences(lengths: list[int]) -> None:
+def test_gradients_are_those_of_finite_differences(lengths: list[int], scale: float) -> None:
     emissions, sizes, transitions = random_chain(lengths, 3)
+    emissions, transitions = scale * emissions, scale * transitions
 
     def probabilities(emissions: Tensor, transitions: Tensor) -> Tensor:
         return log_marginals(emissions, sizes, transitions).softmax(1)

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from spacy_lstm_tagger.prediction import crf as crf_module
-from spacy_lstm_tagger.prediction.crf import k_best, log_marginals, max_marginals
+from spacy_lstm_tagger.prediction.crf import k_best, log_marginals, viterbi
 from spacy_lstm_tagger.prediction.inputs import Floats1d, Floats2d, Ints1d, Ints2d
 
 INFINITY = float("inf")
@@ -76,7 +76,7 @@ def test_best_labels_are_those_of_the_best_sequence(
 ) -> None:
     emissions, sizes, transitions = random_chain(lengths, n_labels, seed)
     expected = [enumerate_best(part, transitions) for part in sequences_of(emissions, sizes)]
-    best = max_marginals(emissions, sizes, transitions).argmax(1)
+    best = viterbi(emissions, sizes, transitions)
     assert best.tolist() == [label for labels in expected for label in labels]
 
 
@@ -93,21 +93,22 @@ def test_k_best_sequences_are_the_first_of_all(n_positions: int, n_labels: int, 
         assert_allclose(numpy.exp(logs), probabilities[ranks[:k]])
 
 
-@pytest.mark.parametrize("score", [log_marginals, max_marginals])
+@pytest.mark.parametrize("scale", [1.0, 200.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_excluded_labels_are_as_if_they_were_not_there(score: Any, seed: int) -> None:
+def test_excluded_labels_are_as_if_they_were_not_there(seed: int, scale: float) -> None:
     emissions, sizes, transitions = random_chain([4, 2, 3], 4, seed)
     excluded = numpy.random.default_rng(seed).random(emissions.shape) < 0.5
     excluded[range(len(emissions)), emissions.argmax(1)] = False
     masked = numpy.where(excluded, -INFINITY, emissions)
-    scores = score(masked, sizes, transitions)
+    transitions *= scale
+    scores = log_marginals(masked, sizes, transitions)
     assert (scores[excluded] == -INFINITY).all()
     assert numpy.isfinite(scores[~excluded]).all()
-    for sequence, own in zip(sequences_of(masked, sizes), sequences_of(scores, sizes), strict=True):
-        if score is max_marginals:
-            assert own.argmax(1).tolist() == enumerate_best(sequence, transitions)
-        else:
-            assert_allclose(softmax(own), enumerate_marginals(sequence, transitions))
+    best = viterbi(masked, sizes, transitions)
+    parts = (sequences_of(array, sizes) for array in (masked, scores, best))
+    for sequence, own, labels in zip(*parts, strict=True):
+        assert labels.tolist() == enumerate_best(sequence, transitions)
+        assert_allclose(softmax(own), enumerate_marginals(sequence, transitions), atol=1e-12)
 
 
 def test_k_best_keeps_to_labels_that_are_not_excluded() -> None:
@@ -119,7 +120,7 @@ def test_k_best_keeps_to_labels_that_are_not_excluded() -> None:
     assert numpy.exp(logs).sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("score", [log_marginals, max_marginals])
+@pytest.mark.parametrize("score", [log_marginals, viterbi])
 def test_a_sequence_has_the_same_scores_in_any_batch(score: Any) -> None:
     emissions, sizes, transitions = random_chain([30, 2, 17, 1, 30, 5, 300], 5)
     together = score(emissions, sizes, transitions)
@@ -138,9 +139,11 @@ def test_without_transitions_marginals_are_a_softmax() -> None:
 
 def test_steps_in_parts_are_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     emissions, sizes, transitions = random_chain([6] * 7, 4)
-    whole = max_marginals(emissions, sizes, transitions)
+    transitions *= 1000
+    expected = [score(emissions, sizes, transitions) for score in (log_marginals, viterbi)]
     monkeypatch.setattr(crf_module, "LARGEST_STEP", 100)
-    assert (max_marginals(emissions, sizes, transitions) == whole).all()
+    found = [score(emissions, sizes, transitions) for score in (log_marginals, viterbi)]
+    assert all((own == whole).all() for own, whole in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("scale", [1.0, 40.0])
@@ -160,6 +163,34 @@ def test_transitions_can_be_large(constant: float) -> None:
         assert_allclose(softmax(log_marginals(*single)), expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [10.0, 40.0, 60.0, 200.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_transitions_can_be_far_apart(seed: int, scale: float, dtype: Any) -> None:
+    emissions, sizes, _ = random_chain([5, 1, 3], 3, seed)
+    emissions *= 20
+    transitions = numpy.random.default_rng(seed).uniform(-scale, scale, size=(3, 3))
+    parts = sequences_of(emissions, sizes)
+    given = emissions.astype(dtype), sizes, transitions.astype(dtype)
+    expected = numpy.concatenate([enumerate_marginals(part, transitions) for part in parts])
+    assert_allclose(softmax(log_marginals(*given)), expected, atol=1e-4)
+    best = [label for part in parts for label in enumerate_best(part, transitions)]
+    assert viterbi(*given).tolist() == best
+
+
+@pytest.mark.parametrize("length", [1000, 3000])
+def test_a_long_chain_that_forgets_nothing_is_decoded_as_a_whole(length: int) -> None:
+    """Which label all tokens have is decided by the first one."""
+    emissions, transitions = numpy.zeros((length, 3), "float32"), numpy.eye(3, dtype="float32")
+    emissions[0, 2] = 0.5
+    sizes, sticky = numpy.asarray([length]), 1000 * transitions
+    assert viterbi(emissions, sizes, sticky).tolist() == [2] * length
+    expected = numpy.broadcast_to(softmax(emissions[0]), emissions.shape)
+    assert_allclose(softmax(log_marginals(emissions, sizes, sticky)), expected, rtol=1e-4)
+    (best,), _ = k_best(emissions, sticky, 1)
+    assert best.tolist() == [2] * length
+
+
 @pytest.mark.filterwarnings("ignore:where received a uint8:UserWarning")  # pytorch-crf's own
 @pytest.mark.parametrize("seed", range(5))
 def test_pytorch_crf_finds_the_same_best_sequences_and_probabilities(seed: int) -> None:
@@ -174,7 +205,7 @@ def test_pytorch_crf_finds_the_same_best_sequences_and_probabilities(seed: int) 
     parts = [torch.from_numpy(part) for part in sequences_of(emissions, sizes)]
     batch = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    best = sequences_of(max_marginals(emissions, sizes, transitions).argmax(1), sizes)
+    best = sequences_of(viterbi(emissions, sizes, transitions), sizes)
     assert [labels.tolist() for labels in best] == peer.decode(batch, mask)
     for part in parts:
         (labels, *_), (log, *_) = k_best(part.numpy(), transitions, 2 if len(part) > 1 else 1)
