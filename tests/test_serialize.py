@@ -1,9 +1,11 @@
 """A trained `lstm_tagger` as bytes, on disk, pickled, copied, and in other processes."""
 
+import gc
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -288,6 +290,25 @@ def test_labels_are_strings_of_any_vocab(
 ) -> None:
     component.from_bytes(trained.get_pipe("lstm_tagger").to_bytes(exclude=["vocab"]))
     assert [token.tag_ for token in nlp(TEXTS[0])] == ["DET", "NN", "V", "DET", "NN"]
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_garbage_collection_stays_as_it_is_when_a_file_is_refused(
+    is_on: bool, trained: Language, component: LSTMTagger, tmp_path: Path
+) -> None:
+    trained.get_pipe("lstm_tagger").to_disk(tmp_path)
+    path = tmp_path / "model"
+    whole = path.read_bytes()
+    before = gc.isenabled()
+    try:
+        (gc.enable if is_on else gc.disable)()
+        for length in (0, len(whole) // 2, len(whole)):
+            path.write_bytes(whole[:length])
+            with nullcontext() if length == len(whole) else pytest.raises(ValueError):
+                component.from_disk(tmp_path)
+            assert gc.isenabled() == is_on
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 @pytest.mark.parametrize("part", [0, 0.001, 0.05, 0.1, 0.3, 0.6, 0.9, 0.9999])

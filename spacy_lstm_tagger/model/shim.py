@@ -17,6 +17,7 @@ from thinc.util import get_torch_default_device
 from ..prediction.inputs import Windows
 from ..prediction.reader import Reader, reader_of
 from ..prediction.weights import Weights, shapes_of
+from .garbage import collection_unchanged
 from .vocabulary import from_lists, to_lists
 from .windows import Ints1d
 
@@ -282,7 +283,8 @@ class NetworkShim(PyTorchShim):
         contents = memoryview(bytes_data)[CHECKSUM_LENGTH:]
         if crc32(contents) != int.from_bytes(bytes_data[:CHECKSUM_LENGTH], "big") or not contents:
             raise ValueError("the network's weights are damaged: their checksum is wrong")
-        message = srsly.msgpack_loads(contents)
+        with collection_unchanged():
+            message = srsly.msgpack_loads(contents)
         here = {"network": self._network_class, **self.cfg}
         saved = {"network": message["network"], **message["settings"]}
         if saved != here:

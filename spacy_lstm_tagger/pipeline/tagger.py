@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model, to_numpy
 from thinc.types import Floats2d, Ints1d
 
+from ..model.garbage import collection_unchanged
 from .confidence import register_extensions, store
 from .decoding import (
     LabelIds,
@@ -315,7 +316,8 @@ class LSTMTagger(Tagger):
     def _loading(self, source: str | Path) -> Iterator[None]:
         cfg = dict(self.cfg)
         try:
-            yield
+            with collection_unchanged():
+                yield
             if self.attribute != cfg["attribute"]:
                 raise ValueError(f"it was saved with attribute = {self.attribute!r}")
         except Exception as error:  # a damaged file may raise whatever its bytes happen to mean

@@ -1,9 +1,8 @@
 """Tests of `shim.py`: gradients, optimizers, averages, copies, saving and threads."""
 
 import copy
-import gc
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from zlib import crc32
@@ -86,13 +85,6 @@ def shim() -> NetworkShim:
     shim = NetworkShim("TaggerNetwork", SETTINGS)
     shim.build({"words": {}}, **SIZES)
     return shim
-
-
-@pytest.fixture
-def collecting_garbage() -> Iterator[None]:
-    """Switch garbage collection on again, which a failing `srsly.msgpack_loads` leaves off."""
-    yield
-    gc.enable()
 
 
 def parameters_of(model: Model) -> dict[str, nn.Parameter]:
@@ -390,7 +382,6 @@ def test_the_bytes_hold_bare_numbers_and_no_pickle(shim: NetworkShim) -> None:
 
 
 @pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
-@pytest.mark.usefixtures("collecting_garbage")
 def test_altered_bytes_are_refused(shim: NetworkShim, change: int) -> None:
     data = shim.to_bytes()
     for i in [*range(600), *range(600, len(data), 37), *range(len(data) - 60, len(data))]:
@@ -401,7 +392,6 @@ def test_altered_bytes_are_refused(shim: NetworkShim, change: int) -> None:
     assert shim.to_bytes() == data
 
 
-@pytest.mark.usefixtures("collecting_garbage")
 def test_truncated_bytes_are_refused(shim: NetworkShim) -> None:
     data = shim.to_bytes()
     for length in [*range(600), *range(600, len(data), 37), len(data) - 1]:
@@ -411,7 +401,6 @@ def test_truncated_bytes_are_refused(shim: NetworkShim) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x90", b"\x80", b"\xc0", b"weights", b"\x80\x80"])
-@pytest.mark.usefixtures("collecting_garbage")
 def test_bytes_of_something_else_are_refused(shim: NetworkShim, data: bytes) -> None:
     before = shim.to_bytes()
     with pytest.raises(ValueError, match="damaged"):
@@ -582,6 +571,76 @@ def test_weights_that_change_while_a_reader_is_made_leave_none_behind(
 
     monkeypatch.setattr(shim_module, "reader_of", update_meanwhile)
     model.predict(docs)
+    assert_fresh(model, docs)
+
+
+def with_another_vocabulary(shim: NetworkShim) -> bytes:
+    """Return what a shim with other words and weights saves."""
+    other = NetworkShim("TaggerNetwork", shim.cfg)
+    vocabulary = {"words": {"that": 1}, "affixes": {}, "characters": {}, "n_frequent": 0}
+    other.build(vocabulary, n_words=1, n_affixes=0, n_characters=0, vector_width=0, n_labels=3)
+    for parameter in other.network.parameters():
+        nn.init.normal_(parameter)
+    return other.to_bytes()
+
+
+def test_a_reader_and_its_vocabulary_belong_together(
+    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    expected, data = model.copy().predict(docs), with_another_vocabulary(model.shims[0])
+
+    def load_meanwhile(weights: Any) -> Reader:
+        monkeypatch.setattr(shim_module, "reader_of", reader_of)
+        model.shims[0].from_bytes(data)  # as another thread could
+        return reader_of(weights)
+
+    monkeypatch.setattr(shim_module, "reader_of", load_meanwhile)
+    for scores, own in zip(model.predict(docs), expected, strict=True):
+        assert scores.tolist() == own.tolist()
+    assert_fresh(model, docs)
+
+
+def test_an_update_that_fails_leaves_no_stale_reader(
+    make_model: MakeModel, docs: list[Doc]
+) -> None:
+    model, sgd, changed = make_model(), SGD(0.5), []
+
+    def fail_at_last(key: Any, weights: Any, gradient: Any) -> Any:
+        if changed:
+            raise KeyError
+        changed.append(key)
+        return sgd(key, weights, gradient)
+
+    model.predict(docs)
+    train_step(model, docs)
+    with pytest.raises(KeyError):
+        model.finish_update(fail_at_last)
+    assert_fresh(model, docs)
+
+
+def test_threads_predict_with_old_weights_or_new_ones_while_others_are_loaded(
+    make_model: MakeModel, docs: list[Doc]
+) -> None:
+    model, other = make_model(), make_model()
+    update(other, docs, SGD(0.5))
+    shim, versions = model.shims[0], [make_model().shims[0].to_bytes()]
+    versions += [with_another_vocabulary(shim), other.shims[0].to_bytes()]
+    expected = []
+    for data in versions:
+        shim.from_bytes(data)
+        expected.append([scores.tolist() for scores in model.predict(docs)])
+
+    def load(i: int) -> None:
+        shim.from_bytes(versions[i % 3])
+        shim.network  # noqa: B018  # as training would
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(model.predict, docs) for _ in range(200)]
+        for i in range(50):
+            load(i)
+    for run in found:
+        assert [scores.tolist() for scores in run.result()] in expected
     assert_fresh(model, docs)
 
 
