@@ -8,6 +8,7 @@ import numpy
 from .inputs import Floats2d, Ints1d
 
 MEMORY_SIZE = 2**25  # bytes: 7,000 word types of the default tagger
+ENTRY_SIZE = 128  # bytes, of a dict's entry with its two integers: measured, 97 to 120
 
 Tables = Sequence[Floats2d]
 Make = Callable[[list[int]], Tables]
@@ -52,8 +53,10 @@ class Generation:
 class Memory:
     """Tables that have a row for each word type. Threads can share it.
 
-    When it is full, it forgets all types and begins again. While a thread still reads the old
-    tables, they are kept beside the new ones; so it takes at most twice `MEMORY_SIZE`.
+    It holds `MEMORY_SIZE` bytes at most. When it is full, it forgets all types and begins again; a
+    thread that still reads the old tables holds them until its batch is done. So n threads hold
+    n + 1 times as much at most, and each of them the tables of its own batch, if it has more types
+    than there is room for, or if another thread adds some at the same time.
     """
 
     def __init__(self) -> None:
@@ -84,7 +87,7 @@ class Memory:
         """Begin a generation with the types of a batch; keep it if that leaves room for others."""
         own = list(dict.fromkeys(types))
         new = make(own)
-        capacity = MEMORY_SIZE // sum(4 * table.shape[1] for table in new)
+        capacity = MEMORY_SIZE // (ENTRY_SIZE + sum(4 * table.shape[1] for table in new))
         generation = Generation(own, new, capacity)
         if len(own) < capacity:
             self._current = generation

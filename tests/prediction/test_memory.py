@@ -1,15 +1,18 @@
 """Tests of `memory.py`."""
 
+import sys
+import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
 
 from spacy_lstm_tagger.prediction import memory as memory_module
-from spacy_lstm_tagger.prediction.memory import Generation, Memory, Tables
+from spacy_lstm_tagger.prediction.memory import ENTRY_SIZE, Generation, Memory, Tables
 
 WIDTHS = [2, 1]
-ROW_SIZE = 4 * sum(WIDTHS)
+ROW_SIZE = 4 * sum(WIDTHS) + ENTRY_SIZE
 
 
 def rows_of(types: list[int]) -> Tables:
@@ -107,6 +110,16 @@ def test_rows_are_written_before_anybody_is_told(monkeypatch: pytest.MonkeyPatch
     assert set(generation.rows) == {3, 8, 6}
 
 
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Let threads take turns a thousand times as often as they do otherwise."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_threads")
 @pytest.mark.parametrize("capacity", [40, 400])
 def test_many_threads_always_find_the_right_rows(
     capacity: int, maker: Maker, monkeypatch: pytest.MonkeyPatch
@@ -121,3 +134,63 @@ def test_many_threads_always_find_the_right_rows(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_rows_that_take_long_to_write_are_found_only_when_they_are_written() -> None:
+    """One thread adds types, others look for them all the time."""
+    width, n_types = 20_000, 50
+
+    def make(types: list[int]) -> Tables:
+        return [numpy.repeat(numpy.asarray(types, "float32")[:, None], width, axis=1)]
+
+    generation = Generation([1], make([1]), capacity=400)
+    generation.tables[0][2:] = -1
+
+    def look(_: int) -> bool:
+        found = 0
+        while found < 400:
+            numbers = [*generation.rows.copy()]
+            tables, rows = generation.find(numbers[found:])
+            if not (tables[0][rows, -1] == numbers[found:]).all():
+                return False
+            found = len(numbers)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(look, i) for i in range(4)]
+        for begin in range(2, 401, n_types):
+            types = [*range(begin, min(begin + n_types, 401))]
+            generation.add(types, make(types))
+    assert all(run.result() for run in runs)
+
+
+@pytest.mark.parametrize("width", [1, 64, 2048])
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_it_holds_no_more_than_it_says(
+    width: int, n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 2**20
+    monkeypatch.setattr(memory_module, "MEMORY_SIZE", size)
+    memory = Memory()
+
+    def make(types: list[int]) -> Tables:
+        return [numpy.ones((len(types), width), "float32")]
+
+    def work(thread: int) -> int:
+        most = 0
+        for i in range(20_000 // n_threads // 50):
+            begin = (thread << 40) + 50 * i
+            memory.find([*range(begin, begin + 50)], make)
+            most = max(most, tracemalloc.get_traced_memory()[0])
+        return most
+
+    tracemalloc.start()
+    try:
+        with ThreadPoolExecutor(n_threads) as pool:
+            most = max(pool.map(work, range(n_threads)))
+        own_tables = 4 * 50 * 4 * width
+        assert most <= (n_threads + 1) * size + n_threads * own_tables + size // 10
+        assert tracemalloc.get_traced_memory()[0] <= 1.1 * size
+    finally:
+        tracemalloc.stop()
