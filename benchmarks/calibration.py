@@ -32,7 +32,7 @@ def predict(path: Path, treebank: Path) -> tuple[Floats, Floats]:
         right label.
     """
     nlp = spacy.load(path)
-    name = next(n for n in nlp.pipe_names if nlp.get_pipe_meta(n).factory == "lstm_tagger")
+    name = next(n for n in nlp.pipe_names if isinstance(nlp.get_pipe(n), LSTMTagger))
     tagger = cast(LSTMTagger, nlp.get_pipe(name))
     gold = list(conllu_to_docs(treebank.read_text(encoding="utf8"), n_sents=10, no_print=True))
     docs = [Doc(nlp.vocab, words=[token.text for token in doc]) for doc in gold]

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import spacy
+from spacy.cli.init_config import fill_config
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import dict_to_dot, load_config
+
+from spacy_lstm_tagger import LSTMTagger
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
@@ -93,19 +96,16 @@ def test_config_trains_as_it_stands(
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
     for name in nlp.pipe_names:
-        if nlp.get_pipe_meta(name).factory == "lstm_tagger":
-            assert doc.has_annotation(nlp.get_pipe(name).attribute.upper())
+        if isinstance(tagger := nlp.get_pipe(name), LSTMTagger):
+            assert doc.has_annotation(tagger.attribute.upper())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_scores_what_its_components_learn(path: Path) -> None:
     config = load_config(path)
-    learnt = {
-        component.get("attribute", "tag")
-        for component in config["components"].values()
-        if component["factory"] == "lstm_tagger"
-    }
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
+    pipes = [pipe for _, pipe in nlp.components]
+    learnt = {pipe.attribute for pipe in pipes if isinstance(pipe, LSTMTagger)}
     weights = nlp.config["training"]["score_weights"]
     assert {name for name, weight in weights.items() if weight} == {f"{a}_acc" for a in learnt}
 
@@ -127,3 +127,24 @@ def test_config_differs_from_the_recommended_one_only_where_it_says(path: Path) 
     expected = DIFFERENCES[path.stem]
     assert [n for n in different if not any(fnmatch(n, one) for one in expected)] == []
     assert [one for one in expected if not any(fnmatch(n, one) for n in different)] == []
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_training_keeps_the_best_by_the_attribute_that_the_command_line_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool
+) -> None:
+    monkeypatch.chdir(ROOT)
+    overrides = {
+        "components.lstm_tagger.attribute": "pos",
+        "training.max_epochs": 2,
+        "training.eval_frequency": 1,
+        "training.logger": QUIET,
+    }
+    path = ROOT / "configs" / "tutorial.cfg"
+    if filled:
+        fill_config(tmp_path / "filled.cfg", path, silent=True)
+        path = tmp_path / "filled.cfg"
+    train(init_nlp(load_config(path, overrides=overrides)), tmp_path)
+    nlp = spacy.load(tmp_path / "model-best")
+    assert nlp.config["training"]["score_weights"] == {"pos_acc": 1.0}
+    assert nlp.meta["performance"]["pos_acc"] > 0

@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 
 from ..prediction.inputs import Ints1d, TypeIds
 from ..prediction.weights import widths
-from .features import forms_of, type_ids
+from .features import check_vectors, forms_of, type_ids
 from .shim import NetworkShim
 from .vocabulary import learn_vocabulary
 from .windows import split, windows_of
@@ -151,7 +151,10 @@ def _check(setting: str, value: float, least: float, most: float = float("inf"))
 
 def describer(shim: NetworkShim, docs: Sequence[Doc]) -> Callable[..., TypeIds]:
     """Return a function that describes word types of a batch, as `type_ids` does."""
-    return partial(type_ids, docs, include_static_vectors=shim.cfg["include_static_vectors"])
+    has_vectors = shim.cfg["include_static_vectors"]
+    if has_vectors:
+        check_vectors(docs, shim.vector_width)
+    return partial(type_ids, docs, include_static_vectors=has_vectors)
 
 
 def predict_parts(

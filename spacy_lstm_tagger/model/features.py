@@ -80,5 +80,18 @@ def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
     return found
 
 
+def check_vectors(docs: Sequence[Doc], width: int) -> None:
+    """Raise a ValueError if the vocab of a Doc has no vectors of the width that is needed."""
+    for vocab in {id(doc.vocab): doc.vocab for doc in docs}.values():
+        if vocab.vectors_length != width or not vocab.vectors.shape[0]:
+            found = (
+                f"they are {vocab.vectors_length} wide" if vocab.vectors_length else "it has none"
+            )
+            raise ValueError(
+                f"the model reads word vectors {width} wide, which it was trained with, but those "
+                f"of the Doc's vocab don't fit: {found}. Give the pipeline the vectors that it had."
+            )
+
+
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:
     return numpy.fromiter(map(ids.get, keys, repeat(UNKNOWN)), dtype="int64")

@@ -24,6 +24,7 @@ from .windows import Ints1d
 if TYPE_CHECKING:
     import torch
 
+FORMAT = 1  # of what is saved; 0 had no number
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
 
@@ -108,6 +109,11 @@ class NetworkShim(PyTorchShim):
     def vocabulary(self) -> Any:
         """What the ids of the network's input mean; ValueError if there is no network yet."""
         return self._require_learnt().vocabulary
+
+    @property
+    def vector_width(self) -> int:
+        """How wide the static vectors are that the network reads; 0 if it reads none."""
+        return self._require_learnt().sizes["vector_width"]
 
     def build(self, vocabulary: Any, **sizes: int) -> None:
         """Make the network afresh.
@@ -263,6 +269,7 @@ class NetworkShim(PyTorchShim):
         weights = None if learnt.is_empty else safetensors.numpy.save(dict(learnt.all_weights()))
         contents = srsly.msgpack_dumps(
             {
+                "format": FORMAT,
                 "network": self._network_class,
                 "settings": self.cfg,
                 "sizes": learnt.sizes,
@@ -285,6 +292,11 @@ class NetworkShim(PyTorchShim):
             raise ValueError("the network's weights are damaged: their checksum is wrong")
         with collection_unchanged():
             message = srsly.msgpack_loads(contents)
+        if message.get("format", 0) > FORMAT:
+            raise ValueError(
+                f"the network has format {message['format']}, of a newer version of "
+                f"spacy-lstm-tagger; this version reads formats up to {FORMAT}. Upgrade it."
+            )
         here = {"network": self._network_class, **self.cfg}
         saved = {"network": message["network"], **message["settings"]}
         if saved != here:

@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy
 from spacy.language import Language
-from spacy.pipeline import Tagger
+from spacy.pipeline import Pipe
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.training import Example, validate_examples
+from spacy.util import minibatch
 from spacy.vocab import Vocab
-from thinc.api import Model, to_numpy
+from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
-from ..model.garbage import collection_unchanged
-from .confidence import register_extensions, store
+from .annotation import annotate
+from .confidence import register_extensions, require_extensions
 from .decoding import (
     LabelIds,
     Labelling,
@@ -26,72 +24,25 @@ from .decoding import (
     predict_labels,
     probabilities_of,
 )
-from .labels import aligned_labels, gold_labels, normal_form, value_of
+from .examples import check_any, check_known, labels_to_learn, read_examples
+from .labels import aligned_labels, normal_form
 from .lexicon import Bools2d, allowed_labels, check_lexicon, register_allowed
+from .listeners import check_read, check_widths
 from .loss import label_loss
+from .saving import SETTINGS, SavedTagger
+from .score_weights import FACTORIES, forget_weights, use_own_factory
 from .scorer import score_labels
 
-SCORE_WEIGHTS: dict[str, dict[str, float | None]] = {
-    "tag": {"tag_acc": 1.0},
-    "pos": {"pos_acc": 1.0},
-    "morph": {"morph_acc": 1.0, "morph_per_feat": None},
-}
 
-
-@Language.factory(
-    "lstm_tagger",
-    default_config={
-        "model": {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1"},
-        "attribute": "tag",
-        "overwrite": False,
-        "label_smoothing": 0.05,
-        "neg_prefix": "!",
-        "store_probabilities": False,
-        "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
-    },
-    assigns=["token.tag"],
-    default_score_weights=SCORE_WEIGHTS["tag"],
-)
-def make_lstm_tagger(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], list[Floats2d]],
-    attribute: str,
-    overwrite: bool,
-    label_smoothing: float,
-    neg_prefix: str,
-    store_probabilities: bool,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> "LSTMTagger":
-    """Create the component; its settings are those of `LSTMTagger`."""
-    component = LSTMTagger(
-        nlp.vocab,
-        model,
-        name,
-        attribute=attribute,
-        overwrite=overwrite,
-        label_smoothing=label_smoothing,
-        neg_prefix=neg_prefix,
-        store_probabilities=store_probabilities,
-        scorer=scorer,
-    )
-    # spaCy reads a factory's meta right after calling it; so each component gets its own.
-    meta = replace(
-        Language.get_factory_meta("lstm_tagger"),
-        assigns=[f"token.{attribute}"],
-        scores=list(SCORE_WEIGHTS[attribute]),
-        default_score_weights=SCORE_WEIGHTS[attribute],
-    )
-    Language.set_factory_meta("lstm_tagger", meta)
-    return component
-
-
-class LSTMTagger(Tagger):
+class LSTMTagger(SavedTagger):
     """Label each token: a `Tagger` that reads and writes any of tag, pos and morph, and that
     shows its model all training Docs when it is initialized.
+
+    made_for: The pipeline whose factory made it, until it has its place there.
     """
 
-    cfg: dict[str, Any]
+    made_for: Language | None = None
+    _other_scores: Sequence[str] = ()
 
     def __init__(
         self,
@@ -119,12 +70,13 @@ class LSTMTagger(Tagger):
         store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
             labels; see `confidence.py`. It may be changed at any time.
         scorer (Callable | None): The scoring method.
-        RAISES: ValueError if the attribute is none of the three.
+        RAISES: ValueError if the attribute is none of the three, or if probabilities are to be
+            stored under an extension that the application has for something else.
         """
-        if attribute not in SCORE_WEIGHTS:
+        if attribute not in FACTORIES:
             raise ValueError(
                 f"{name}: attribute = {attribute!r} can't be tagged; use one of "
-                f"{', '.join(SCORE_WEIGHTS)}."
+                f"{', '.join(FACTORIES)}."
             )
         super().__init__(
             vocab,
@@ -137,14 +89,39 @@ class LSTMTagger(Tagger):
         )
         self.cfg["attribute"] = attribute
         self.cfg["lexicon"] = {}
-        self.store_probabilities = store_probabilities
         register_extensions(attribute)
         register_allowed(attribute)
+        self.store_probabilities = store_probabilities
+        self.configured = {setting: self.cfg[setting] for setting in SETTINGS}
+
+    @property
+    def name(self) -> str:
+        """The component's name, which spaCy sets as soon as it has its place in a pipeline."""
+        return cast(Any, Pipe).name.__get__(self)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        cast(Any, Pipe).name.__set__(self, name)
+        nlp, self.made_for = self.made_for, None
+        if nlp is not None:
+            self._other_scores = use_own_factory(nlp, self, self.attribute)
 
     @property
     def attribute(self) -> str:
         """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
         return self.cfg["attribute"]
+
+    @property
+    def store_probabilities(self) -> bool:
+        """Whether Docs that are annotated carry the probabilities of all labels."""
+        return self.cfg["store_probabilities"]
+
+    @store_probabilities.setter
+    def store_probabilities(self, value: bool) -> None:
+        if value:
+            with self._named_in_errors():
+                require_extensions(self.attribute)
+        self.cfg["store_probabilities"] = value
 
     def initialize(
         self,
@@ -162,30 +139,22 @@ class LSTMTagger(Tagger):
         lexicon (dict[str, list[str]] | None): The labels that each word form may have, just as it
             is spelled; the forms that it lacks may have any.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
-            label can't be one of the attribute's, or if the lexicon gives a form no label, or one
-            that the component lacks.
+            label can't be one of the attribute's, if the lexicon gives a form no label, or one
+            that the component lacks, or if the model listens to a component of another width.
         """
-        if not callable(get_examples):
-            validate_get_examples(get_examples, "LSTMTagger.initialize")
-        try:
-            examples = list(get_examples())
-        except OSError as error:
-            raise ValueError(
-                f"{self.name}: can't read the training examples: {error}. Check the paths of the "
-                "corpora in the config, or give them on the command line: --paths.train FILE."
-            ) from error
-        if not examples:
-            raise ValueError(
-                f"{self.name}: there are no training examples to initialize from. Check the "
-                "corpus: its path, and that its Docs are not empty."
-            )
-        validate_get_examples(lambda: examples, "LSTMTagger.initialize")
-        gold = self._affirmed(gold_labels(examples, self.attribute)) - {""}
-        for label in sorted(gold) if labels is None else labels:
-            self.add_label(label)
-        self._require_labels()
         with self._named_in_errors():
+            if nlp is not None:
+                check_widths(self.model, nlp)
+            examples = read_examples(get_examples)
+            if labels is None:
+                labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
+        for label in labels:
+            self.add_label(label)
+        with self._named_in_errors():
+            check_any(self.labels, examples, self.attribute)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
+        if nlp is not None:
+            forget_weights(nlp, self._other_scores)
         docs = [example.x for example in examples]
         for node in self.model.walk():
             if "training_docs" in node.attrs:
@@ -262,13 +231,15 @@ class LSTMTagger(Tagger):
             [label or None for label in aligned_labels(example, self.attribute)]
             for example in examples
         ]
-        self._check_known({label for labels in gold for label in labels if label})
+        with self._named_in_errors():
+            used = {label for labels in gold for label in labels if label}
+            check_known(used, self.labels, self._neg_prefix)
         return label_loss(
             scores,
             gold,
             self.labels,
             label_smoothing=self.cfg["label_smoothing"],
-            neg_prefix=self.cfg["neg_prefix"] or "",
+            neg_prefix=self._neg_prefix,
         )
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
@@ -277,55 +248,40 @@ class LSTMTagger(Tagger):
         docs (Iterable[Doc]): The Docs.
         batch_tag_ids (list[Ints1d]): What `predict` returned.
         """
-        docs = [docs] if isinstance(docs, Doc) else list(docs)
-        label_ids = [to_numpy(ids).astype("int64") for ids in batch_tag_ids]
-        labels, values = self.labels, numpy.zeros(len(self.labels), dtype="uint64")
-        counts = numpy.bincount(numpy.concatenate([*label_ids, numpy.zeros(0, dtype="int64")]))
-        for i in numpy.flatnonzero(counts).tolist():
-            values[i] = value_of(labels[i], self.attribute, self.vocab)
-        if isinstance(batch_tag_ids, LabelIds) and batch_tag_ids.probabilities:
-            for doc, probabilities in zip(docs, batch_tag_ids.probabilities, strict=True):
-                store(doc, self.attribute, self.labels, probabilities)
-        for doc, ids in zip(docs, label_ids, strict=True):
-            if not len(doc):
-                continue
-            annotation = values[ids]
-            if not self.cfg["overwrite"]:
-                present = doc.to_array(self.attribute)
-                annotation = numpy.where(present == 0, annotation, present)
-            doc.from_array(self.attribute, annotation)
+        with self._named_in_errors():
+            annotate(
+                [docs] if isinstance(docs, Doc) else list(docs),
+                batch_tag_ids,
+                getattr(batch_tag_ids, "probabilities", ()),
+                vocab=self.vocab,
+                labels=self.labels,
+                attribute=self.attribute,
+                overwrite=self.cfg["overwrite"],
+                tagger=self.name,
+            )
 
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from bytes; see `from_disk`."""
-        with self._loading("these bytes"):
-            return super().from_bytes(bytes_data, exclude=exclude)
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Annotate a stream of Docs. A Doc that makes the component raise is given to the
+        pipeline's error handler by itself, and the others of its batch are annotated.
 
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from a directory.
-
-        path (str | Path): The directory.
-        exclude (Iterable[str]): Names of what is not to be loaded: "vocab", "cfg", "model".
-        RETURNS (LSTMTagger): The component itself.
-        RAISES: ValueError if it is damaged, or was saved with other settings; the component
-            stays as it was.
+        stream (Iterable[Doc]): The Docs.
+        batch_size (int): How many are read at a time.
+        YIELDS (Doc): The Docs in their order, without those that the error handler was given.
         """
-        with self._loading(path):
-            return super().from_disk(path, exclude=exclude)
+        for docs in minibatch(stream, size=batch_size):
+            yield from self._pipe_batch(docs)
 
-    @contextmanager
-    def _loading(self, source: str | Path) -> Iterator[None]:
-        cfg = dict(self.cfg)
+    def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         try:
-            with collection_unchanged():
-                yield
-            if self.attribute != cfg["attribute"]:
-                raise ValueError(f"it was saved with attribute = {self.attribute!r}")
-        except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
-            self.cfg = cfg
-            raise ValueError(
-                f"{self.name}: can't load {source}: {error}. If the pipeline is damaged, get or "
-                "save it again; if not, use the config that it was saved with."
-            ) from error
+            self.set_annotations(docs, self.predict(docs))
+        except Exception as error:
+            if len(docs) == 1:
+                self.get_error_handler()(self.name, self, docs, error)
+            else:
+                for doc in docs:
+                    yield from self._pipe_batch([doc])
+        else:
+            yield from docs
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
@@ -339,6 +295,10 @@ class LSTMTagger(Tagger):
 
     def _allowed(self, docs: list[Doc]) -> Bools2d | None:
         with self._named_in_errors():
+            for doc in docs:
+                if not isinstance(doc, Doc):
+                    raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
+            check_read(self.model, docs)
             return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
@@ -350,18 +310,6 @@ class LSTMTagger(Tagger):
     def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
         return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])
 
-    def _affirmed(self, gold: set[str]) -> set[str]:
-        """Return the labels that gold labels affirm or deny."""
-        prefix = self.cfg["neg_prefix"] or ""
-        return {label.removeprefix(prefix) for label in gold}
-
-    def _check_known(self, gold: set[str]) -> None:
-        unknown = self._affirmed(gold).difference(self.labels)
-        if unknown:
-            raise ValueError(
-                f"{self.name}: the training data have labels that the component lacks: "
-                f"{', '.join(sorted(unknown))}. Its labels are fixed when it is initialized; "
-                f"initialize it with all of them, or list them in the config, "
-                f"[initialize.components.{self.name}] labels. (A label that starts with "
-                f"neg_prefix = {self.cfg['neg_prefix']!r} denies the rest of it.)"
-            )
+    @property
+    def _neg_prefix(self) -> str:
+        return self.cfg["neg_prefix"] or ""

@@ -18,11 +18,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
 from spacy.util import load_model_from_config
+from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import SGD, Adam, Optimizer, fix_random_seed
 from thinc.types import Floats2d
 
-from spacy_lstm_tagger.pipeline.tagger import LSTMTagger, make_lstm_tagger
+from spacy_lstm_tagger.pipeline.factories import make_lstm_tagger
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 ATTRIBUTES = ["tag", "pos", "morph"]
 GOLD = {
@@ -111,8 +113,9 @@ def trained(train: Callable) -> Language:
     return train(spacy.blank("xx"))
 
 
-def test_component_needs_no_import() -> None:
-    (entry_point,) = entry_points(group="spacy_factories", name="lstm_tagger")
+@pytest.mark.parametrize("factory", ["lstm_tagger", "lstm_pos_tagger", "lstm_morph_tagger"])
+def test_component_needs_no_import(factory: str) -> None:
+    (entry_point,) = entry_points(group="spacy_factories", name=factory)
     assert entry_point.load() is make_lstm_tagger
 
 
@@ -159,24 +162,6 @@ def test_scorer_can_be_replaced(
 ) -> None:
     component = LSTMTagger(nlp.vocab, tagger.model, scorer=scorer)
     assert component.score(examples) == scores
-
-
-@pytest.mark.parametrize(
-    "attribute, weights",
-    [
-        ("tag", {"tag_acc": 1.0}),
-        ("pos", {"pos_acc": 1.0}),
-        ("morph", {"morph_acc": 1.0, "morph_per_feat": None}),
-    ],
-)
-def test_factory_knows_the_attribute(
-    nlp: Language, attribute: str, weights: dict[str, float]
-) -> None:
-    nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
-    spacy.blank("xx").add_pipe("lstm_tagger", config={"attribute": "pos"})
-    meta = nlp.get_pipe_meta("lstm_tagger")
-    assert nlp.config["training"]["score_weights"] == weights
-    assert (meta.assigns, meta.scores) == ([f"token.{attribute}"], list(weights))
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
@@ -975,3 +960,69 @@ def test_crf_serves_the_tagger_of_spacy(nlp: Language, examples: list[Example], 
     nlp.add_pipe("tagger", config={"model": {**tiny, "crf": True}})
     learn(nlp, examples)
     assert [t.tag_ for t in nlp("The dog ate the apple")] == ["DET", "NN", "V", "DET", "NN"]
+
+
+@pytest.mark.parametrize("wrong", [[1], [0, 2], [0, 1, 2]])
+def test_a_doc_that_cannot_be_tagged_does_not_stop_the_others(
+    trained: Language, wrong: list[int]
+) -> None:
+    given: list[Doc] = []
+    component = trained.get_pipe("lstm_tagger")
+    component.set_error_handler(lambda name, pipe, docs, error: given.extend(docs))
+    docs = [Doc(trained.vocab, words=WORDS) for _ in range(3)]
+    for i in wrong:
+        docs[i][0]._.tag_allowed = ["no such tag"]
+    try:
+        found = list(component.pipe(iter(docs), batch_size=3))
+    finally:
+        del component.error_handler
+    assert found == [doc for i, doc in enumerate(docs) if i not in wrong]
+    assert given == [docs[i] for i in wrong]
+    assert all(annotation(doc, "tag") == GOLD["tag"] for doc in found)
+
+
+def test_a_doc_that_cannot_be_tagged_raises_by_default(trained: Language) -> None:
+    docs = [trained.make_doc("The dog"), trained.make_doc("dog")]
+    docs[1][0]._.tag_allowed = ["no such tag"]
+    stream = trained.pipe(docs)
+    assert next(stream) is docs[0]
+    with pytest.raises(ValueError, match=r"lstm_tagger: token 0 .*no such tag"):
+        next(stream)
+
+
+@pytest.mark.parametrize("call", ["k_best", "predict_probabilities"])
+@pytest.mark.parametrize("text", ["text", ["text"]])
+def test_a_text_is_no_doc(trained: Language, call: str, text: Any) -> None:
+    arguments = (text, 2) if call == "k_best" else (text,)
+    with pytest.raises(ValueError, match=r"lstm_tagger: a Doc is needed, not .*nlp\(text\)"):
+        getattr(trained.get_pipe("lstm_tagger"), call)(*arguments)
+
+
+def test_a_corpus_without_the_attribute_is_refused(nlp: Language, tiny: dict[str, Any]) -> None:
+    nlp.add_pipe("lstm_pos_tagger", config={"model": tiny})
+    batch = [example(nlp, ["dog"], ["NN"])]
+    with pytest.raises(ValueError, match=r"lstm_pos_tagger: no pos found .*; they have tag"):
+        nlp.initialize(lambda: batch)
+
+
+def test_a_tag_that_is_the_prefix_itself_is_refused(nlp: Language, tiny: dict[str, Any]) -> None:
+    component = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    batch = [example(nlp, ["Go", "!"], ["V", "!"])]
+    with pytest.raises(ValueError, match=r"lstm_tagger: .*label '!', .*Set another neg_prefix"):
+        nlp.initialize(lambda: batch)
+    component.initialize(lambda: batch, labels=["V", "!"])
+    with pytest.raises(ValueError, match=r"lstm_tagger: .*label '!', .*Set another neg_prefix"):
+        nlp.update(batch)
+
+
+@pytest.mark.parametrize("width, found", [(5, "they are 5 wide"), (0, "it has none")])
+def test_vectors_that_do_not_fit_are_refused(
+    nlp: Language, examples: list[Example], tiny: dict[str, Any], width: int, found: str
+) -> None:
+    nlp.vocab.set_vector("dog", numpy.ones(3, dtype="float32"))
+    nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "include_static_vectors": True}})
+    nlp.initialize(lambda: examples)
+    nlp.vocab.vectors = Vectors(shape=(1, width)) if width else Vectors()
+    for call in (lambda: nlp("The dog"), lambda: nlp.update(examples)):
+        with pytest.raises(ValueError, match=f"word vectors 3 wide, .*{found}"):
+            call()

@@ -1,0 +1,55 @@
+"""A tagger's model in, what it needs of the `tok2vec` that it listens to out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from spacy.language import Language
+from spacy.pipeline.tok2vec import Tok2VecListener
+from spacy.tokens import Doc
+
+from ..model.with_crf import DocModel
+
+
+def check_widths(model: DocModel, nlp: Language) -> None:
+    """Raise a ValueError if a listener's width is not that of the component it listens to.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    nlp (Language): The pipeline.
+    """
+    for listener in _listeners(model):
+        for name, component in nlp.components:
+            upstream: Any = component
+            if not any(one is listener for one in getattr(upstream, "listeners", ())):
+                continue
+            width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
+            if width is not None and width != needed:
+                raise ValueError(
+                    f"its model listens to {name!r} with width = {needed}, but what {name!r} "
+                    f"writes is {width} wide: set width = {width} for its "
+                    "spacy.Tok2VecListener.v1 in the config"
+                )
+
+
+def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
+    """Raise a ValueError if a Doc lacks what a listener reads, `doc.tensor`. spaCy would let it
+    read zeros.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    docs (Sequence[Doc]): The Docs.
+    """
+    for listener in _listeners(model):
+        width, name = listener.get_dim("nO"), listener.upstream_name
+        name = "tok2vec" if name == "*" else name
+        for doc in docs:
+            if not len(doc) or doc.tensor.shape == (len(doc), width):
+                continue
+            found = f"{doc.tensor.shape} values" if doc.tensor.size else "nothing"
+            raise ValueError(
+                f"its model listens to {name!r} and needs {(len(doc), width)} values of it in "
+                f"doc.tensor, but there is {found} in that of the Doc '{doc.text:.40}'. Let "
+                f"{name!r} read the Doc first: nlp.get_pipe({name!r})(doc)"
+            )
+
+
+def _listeners(model: DocModel) -> Iterator[Tok2VecListener]:
+    return (node for node in model.walk() if isinstance(node, Tok2VecListener))

@@ -1,0 +1,188 @@
+"""A tagger in, bytes or files out; and back, whole or not at all.
+
+Two files hold a component: `model`, as Thinc writes it, and `cfg`, in JSON: the number of the
+format, the labels and the lexicon, the settings, and a checksum of all of them and of the model.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import srsly
+from spacy.pipeline import Tagger
+from thinc.api import Model
+from thinc.util import convert_recursive, is_xp_array
+
+from ..model.garbage import collection_unchanged
+
+FORMAT = 1  # 0 is that of files without a number and a checksum
+LEARNT = ("labels", "lexicon")
+SETTINGS = ("label_smoothing", "neg_prefix", "overwrite", "store_probabilities")
+
+
+class SavedTagger(Tagger):
+    """A tagger that is saved under one checksum, and loaded whole or not at all.
+
+    configured: The settings that the component was made with. A setting that was changed since is
+        saved and loaded, unless the component that loads it was made with another one than the
+        component that was saved: then the config wins.
+    """
+
+    cfg: dict[str, Any]
+    configured: dict[str, Any]
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the component; see `to_disk`."""
+        parts = self._parts(exclude)
+        if "vocab" not in exclude:
+            parts["vocab"] = self.vocab.to_bytes(exclude=exclude)
+        return srsly.msgpack_dumps(parts)
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the component to a directory.
+
+        path (str | Path): The directory; it is made if need be.
+        exclude (Iterable[str]): Names of what is not to be saved: "vocab", "cfg", "model".
+        """
+        path = Path(path)
+        path.mkdir(parents=True, exist_ok=True)
+        for name, part in self._parts(exclude).items():
+            (path / name).write_bytes(part)
+        if "vocab" not in exclude:
+            self.vocab.to_disk(path / "vocab", exclude=exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "SavedTagger":
+        """Load the component from bytes; see `from_disk`."""
+        with self._naming("these bytes"):
+            parts = srsly.msgpack_loads(bytes_data)
+            checked = self._check(parts, exclude)
+            if "vocab" in parts and "vocab" not in exclude:
+                self.vocab.from_bytes(parts["vocab"], exclude=exclude)
+            self._take(*checked)
+        return self
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "SavedTagger":
+        """Load the component from a directory.
+
+        path (str | Path): The directory.
+        exclude (Iterable[str]): Names of what is not to be loaded: "vocab", "cfg", "model".
+        RETURNS (SavedTagger): The component itself.
+        RAISES: ValueError if it is damaged, or was saved with other settings; the component
+            stays as it was.
+        """
+        path = Path(path)
+        with self._naming(path):
+            names = [name for name in ("cfg", "model") if (path / name).exists()]
+            checked = self._check({name: (path / name).read_bytes() for name in names}, exclude)
+            if (path / "vocab").exists() and "vocab" not in exclude:
+                self.vocab.from_disk(path / "vocab", exclude=exclude)
+            self._take(*checked)
+        return self
+
+    def _parts(self, exclude: Iterable[str]) -> dict[str, bytes]:
+        self._validate_serialization_attrs()
+        model = b"" if "model" in exclude else self.model.to_bytes()
+        contents = {"format": FORMAT, **self.cfg, "configured": self.configured}
+        sealed = {**contents, "checksum": _checksum(contents, model)}
+        parts = {"cfg": json.dumps(sealed, indent=2).encode("ascii"), "model": model}
+        return {name: part for name, part in parts.items() if name not in exclude}
+
+    def _check(
+        self, parts: Mapping[str, bytes], exclude: Iterable[str]
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Return the cfg and what Thinc wrote of the model, if they may be taken."""
+        for name in ("cfg", "model"):
+            if name not in parts and name not in exclude:
+                raise ValueError(f"there is no {name!r}")
+        saved = _unseal(parts["cfg"], parts.get("model", b"")) if "cfg" in parts else {}
+        cfg = self.cfg if "cfg" in exclude else self._merge(saved)
+        if "model" in exclude:
+            return cfg, None
+        message = _open_model(parts["model"], self.model)
+        n_labels = message["nodes"][0]["dims"].get("nO")
+        if "cfg" not in exclude and n_labels not in (None, len(cfg["labels"])):
+            raise ValueError(f"its model has {n_labels} labels, and its cfg {len(cfg['labels'])}")
+        return cfg, message
+
+    def _take(self, cfg: dict[str, Any], message: dict[str, Any] | None) -> None:
+        if message is not None:
+            _fill(self.model, message)
+        self.cfg = cfg
+
+    def _merge(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """Return the cfg that this component gets: learnt things from the file, settings from the
+        config; or from the file, if they were changed after that config was read.
+        """
+        if saved["attribute"] != self.cfg["attribute"]:
+            raise ValueError(f"it was saved with attribute = {saved['attribute']!r}")
+        configured = saved.get("configured", {})
+        changed = {
+            name: saved[name]
+            for name in SETTINGS
+            if name in configured and configured[name] == self.configured[name]
+        }
+        return {**self.cfg, **{name: saved[name] for name in LEARNT}, **changed}
+
+    @contextmanager
+    def _naming(self, source: str | Path) -> Iterator[None]:
+        try:
+            with collection_unchanged():
+                yield
+        except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
+            raise ValueError(
+                f"{self.name}: can't load {source}: {error}. If the pipeline is damaged, get or "
+                "save it again; if not, use the config that it was saved with."
+            ) from error
+
+
+def _checksum(contents: Mapping[str, Any], model: bytes) -> int:
+    return crc32(model, crc32(json.dumps(contents, sort_keys=True).encode("ascii")))
+
+
+def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
+    """Return what `cfg` says, if it is undamaged, and the model is the one it was saved with."""
+    try:
+        saved = dict(json.loads(cfg))
+    except ValueError as error:
+        raise ValueError(f"its file cfg is damaged: {error}") from error
+    known = {"attribute", *LEARNT, *SETTINGS}
+    if saved.keys() == known - {"store_probabilities"}:
+        return saved  # of format 0
+    number = saved.get("format")
+    if isinstance(number, int) and number > FORMAT:
+        raise ValueError(
+            f"it has format {number}, of a newer version of spacy-lstm-tagger; this version "
+            f"reads formats up to {FORMAT}. Upgrade: pip install --upgrade spacy-lstm-tagger"
+        )
+    checksum = saved.pop("checksum", None)
+    if checksum != _checksum(saved, model) or not saved.keys() >= known:
+        raise ValueError("its files cfg and model are damaged: their checksum is wrong")
+    return saved
+
+
+def _open_model(data: bytes, model: Model) -> dict[str, Any]:
+    """Return what Thinc wrote of a model, if the structure and the sizes of this one fit."""
+    message = convert_recursive(is_xp_array, model.ops.asarray, srsly.msgpack_loads(data))
+    if model.can_from_dict(message, strict=False):
+        return message
+    sizes = [
+        f"{size} = {value} (here {node.get_dim(size)}) of {node.name!r}"
+        for node, info in zip(model.walk(), message["nodes"], strict=False)
+        for size, value in info["dims"].items()
+        if node.has_dim(size) and node.get_dim(size) != value
+    ]
+    raise ValueError(f"its model is another one: {', '.join(sizes) or 'it has other layers'}")
+
+
+def _fill(model: Model, message: dict[str, Any]) -> None:
+    """Give a model what was saved. What may still be refused comes first: the networks, which
+    know their settings, and change only if they accept them.
+    """
+    nodes = list(model.walk())
+    for node, states in zip(nodes, message["shims"], strict=True):
+        for shim, state in zip(node.shims, states, strict=True):
+            shim.from_bytes(state)
+    model.from_dict({**message, "shims": [[] for _ in nodes]})
