@@ -653,3 +653,14 @@ def test_a_loaded_model_predicts_without_a_torch_network(
     restored.from_bytes(data).predict(docs)
     assert restored.to_bytes() == data
     assert restored.shims[0]._learnt.network is None
+
+
+def test_a_network_of_a_newer_format_is_refused(
+    shim: NetworkShim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = shim_module.FORMAT + 1
+    with monkeypatch.context() as later:
+        later.setattr(shim_module, "FORMAT", newer)
+        data = shim.to_bytes()
+    with pytest.raises(ValueError, match=f"format {newer}, of a newer version"):
+        shim.from_bytes(data)
