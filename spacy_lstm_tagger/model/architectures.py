@@ -12,7 +12,7 @@ from thinc.types import Floats2d
 
 from ..prediction.inputs import Ints1d, TypeIds
 from ..prediction.weights import widths
-from .features import check_vectors, forms_of, type_ids
+from .features import by_vocab, check_vectors, forms_of, type_ids
 from .shim import NetworkShim
 from .vocabulary import learn_vocabulary
 from .windows import split, windows_of
@@ -167,14 +167,21 @@ def predict_parts(
         Docs, and their vectors or scores.
     """
     shim = cast(NetworkShim, model.shims[0])
-    windows = windows_of(docs, forms_of(docs), PREDICTION_WINDOW * window_length, window_length)
-    # What is remembered of a type must not depend on the vectors, which may be exchanged.
-    return shim.predict(
-        split(windows, MAX_WINDOWS),
-        describer(shim, docs),
-        remember=not shim.cfg["include_static_vectors"],
-        bf16=precision == "bf16",
-    )
+    # What is remembered of a type must not depend on the vectors, which may be exchanged; and what
+    # stands beside a Doc must not decide which vocab's vectors it gets.
+    has_vectors = shim.cfg["include_static_vectors"]
+    groups = by_vocab(docs) if has_vectors else [(None, docs)]
+    for tokens, group in groups:
+        windows = windows_of(
+            group, forms_of(group), PREDICTION_WINDOW * window_length, window_length
+        )
+        for part, predicted in shim.predict(
+            split(windows, MAX_WINDOWS),
+            describer(shim, group),
+            remember=not has_vectors,
+            bf16=precision == "bf16",
+        ):
+            yield part if tokens is None else tokens[part], predicted
 
 
 def encode(

@@ -1,6 +1,6 @@
 """Docs in, integer ids out: the distinct word forms of a batch, and what describes each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -21,6 +21,14 @@ def forms_of(docs: Sequence[Doc]) -> Ints1d:
     harm; there must be one Doc at least.
     """
     return numpy.concatenate([doc.to_array(ORTH) for doc in docs])
+
+
+def by_vocab(docs: Sequence[Doc]) -> Iterator[tuple[Ints1d, list[Doc]]]:
+    """Yield the Docs of each vocab, and their tokens, counted through all Docs."""
+    vocabs = numpy.asarray([id(doc.vocab) for doc in docs])
+    of_tokens = numpy.repeat(vocabs, [len(doc) for doc in docs])
+    for vocab in dict.fromkeys(vocabs.tolist()):
+        yield numpy.flatnonzero(of_tokens == vocab), [d for d in docs if id(d.vocab) == vocab]
 
 
 def type_ids(

@@ -14,6 +14,7 @@ import srsly
 import torch
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
+from spacy.vocab import Vocab
 from thinc.api import SGD, Adam, Model, set_dropout_rate
 from thinc.types import Floats2d
 from torch import Tensor, nn
@@ -548,6 +549,29 @@ def test_memory_ends_when_the_weights_change(make_model: MakeModel, docs: list[D
     assert_fresh(model, docs)
     model.initialize(X=docs, Y=[numpy.zeros((len(doc), N_LABELS), "float32") for doc in docs])
     assert_fresh(model, docs)
+
+
+@pytest.mark.parametrize("attr", ["ORTH", "NORM"])
+def test_vectors_are_those_of_a_doc_whatever_stands_beside_it(
+    make_model: MakeModel, docs: list[Doc], attr: str
+) -> None:
+    """Not those of another vocab, nor those that depend on a norm which a text gave a token."""
+    model = make_model(include_static_vectors=True)
+    table = numpy.random.RandomState(1).normal(size=(3, 4)).astype("float32")
+    other = Vocab()
+    other.vectors = Vectors(strings=other.strings, data=table, keys=["dog", "book", "ate"])
+    vocab = docs[0].vocab
+    vocab.vectors = Vectors(
+        strings=vocab.strings, data=table[::-1], keys=["dog", "book", "the"], attr=attr
+    )
+    docs[3][2].norm_ = "book"
+    batch = [*docs, Doc(other, words=["The", "dog", "ate"]), Doc(vocab, words=["old"])]
+    alone = [model.predict([doc])[0] for doc in batch]
+    for order in (range(6), [5, 4, 3, 2, 1, 0]):
+        together = model.predict([batch[i] for i in order])
+        for i, scores in zip(order, together, strict=True):
+            numpy.testing.assert_allclose(scores, alone[i], atol=1e-6)
+    assert abs(alone[4] - alone[0][:3]).max() > 0.01
 
 
 def test_static_vectors_may_be_exchanged(make_model: MakeModel, docs: list[Doc]) -> None:
