@@ -195,6 +195,8 @@ def encode(
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`, and of
     `LSTMTagger` below a CRF."""
+    shim = cast(NetworkShim, model.shims[0])
+    vocabulary = shim.vocabulary  # or an error, if there is none
     lengths = model.ops.asarray1i([len(doc) for doc in docs])
     if not is_train:
         parts = predict_parts(model, docs, window_length=window_length, precision=precision)
@@ -202,11 +204,9 @@ def encode(
         for tokens, vectors in parts:
             predicted[model.ops.asarray(cast(Any, tokens))] = vectors
         return model.ops.unflatten(predicted, lengths), lambda dY: []
-    shim = cast(NetworkShim, model.shims[0])
     distinct, types = numpy.unique(forms_of(docs), return_inverse=True)
-    ids = describer(shim, docs)(
-        distinct.tolist(), vocabulary=shim.vocabulary, unknown_rate=unknown_rate
-    )
+    describe = describer(shim, docs)
+    ids = describe(distinct.tolist(), vocabulary=vocabulary, unknown_rate=unknown_rate)
     windows = windows_of(docs, types, window_length)
     dropout = model.attrs["dropout_rate"]
     Y, backprop_network = shim.begin_update(ids, windows, dropout, bf16=precision == "bf16")
