@@ -70,8 +70,8 @@ class OneThread:
     OpenBLAS shares out larger products among threads. That gains nothing here, as time steps are
     too little work to share, and where other cores are busy it takes several times as long. The
     number of threads holds for the whole process. So the first thread that enters sets it to 1, and
-    the last one that leaves restores it, also after an exception and in a forked process. The number
-    of torch's threads is another setting.
+    the last one that leaves restores it, also after an exception and in a forked process. The
+    number of torch's threads is another setting.
 
     Meanwhile, large products of the application take one thread, too. A number above 1 that the
     application sets meanwhile stays. Two things can't be told: that it has set 1; and that a
