@@ -1,0 +1,1 @@
+"""What a user runs: the commands of `python -m spacy lstm-tagger`."""

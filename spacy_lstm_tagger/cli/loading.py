@@ -1,0 +1,103 @@
+"""Names and paths of a command line in; pipelines, components and corpora out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training.converters import conllu_to_docs
+from spacy.vocab import Vocab
+from tqdm import tqdm
+
+from ..pipeline.tagger import LSTMTagger
+
+ATTRIBUTES = {"tag": "tags", "pos": "parts of speech", "morph": "morphological features"}
+
+
+def load_pipeline(name: str) -> Language:
+    """Load a pipeline.
+
+    name (str): Its path, or the name of an installed package.
+    RETURNS (Language): The pipeline.
+    RAISES: ValueError if there is none.
+    """
+    if not Path(name).exists() and not spacy.util.is_package(name):
+        raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
+    return spacy.load(name)
+
+
+def find_tagger(nlp: Language, pipeline: str, component: str | None = None) -> LSTMTagger:
+    """Return the tagger of a pipeline.
+
+    nlp (Language): The pipeline.
+    pipeline (str): What the user calls it.
+    component (str | None): Name of the component; None for the first tagger.
+    RETURNS (LSTMTagger): The component.
+    RAISES: ValueError if there is none.
+    """
+    names = nlp.pipe_names if component is None else [component]
+    for name in names:
+        if name in nlp.pipe_names and isinstance(pipe := nlp.get_pipe(name), LSTMTagger):
+            return pipe
+    wanted = "no lstm_tagger" if component is None else f"no lstm_tagger of the name {component!r}"
+    has = ", ".join(nlp.pipe_names) or "none"
+    raise ValueError(f"the pipeline {pipeline} has {wanted}; its components: {has}")
+
+
+def require_paths(paths: Iterable[Path]) -> None:
+    """Raise a ValueError if a path doesn't exist."""
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"there is no {path}")
+
+
+def require_free(paths: Iterable[Path], *, force: bool) -> None:
+    """Raise a ValueError if there is something at a path, and it may not be overwritten."""
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file")
+        if path.exists() and not force:
+            raise ValueError(f"{path} exists already; use --force to overwrite it")
+
+
+def read_corpus(path: Path, vocab: Vocab) -> list[Doc]:
+    """Read annotated Docs.
+
+    path (Path): A DocBin or CoNLL-U file, or a folder of them.
+    vocab (Vocab): The vocab that the Docs get.
+    RETURNS (list[Doc]): The Docs that are not empty.
+    RAISES: ValueError if there are none.
+    """
+    require_paths([path])
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    docs = [doc for file in files for doc in _read_file(file, vocab) if len(doc)]
+    if not docs:
+        raise ValueError(f"{path} has no annotated Docs: a .spacy or .conllu file is needed")
+    return docs
+
+
+def _read_file(path: Path, vocab: Vocab) -> Iterator[Doc]:
+    if path.suffix == ".spacy":
+        try:
+            yield from DocBin().from_disk(path).get_docs(vocab)
+        except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
+            raise ValueError(f"{path} is no DocBin: {error}") from error
+    elif path.suffix == ".conllu":
+        for doc in conllu_to_docs(path.read_text(encoding="utf8"), n_sents=10, no_print=True):
+            yield Doc(vocab).from_bytes(doc.to_bytes())
+
+
+def require_annotation(docs: Sequence[Doc], attribute: str, path: Path) -> None:
+    """Raise a ValueError if no Doc has an attribute that a tagger learns."""
+    if not any(doc.has_annotation(attribute.upper()) for doc in docs):
+        raise ValueError(
+            f"{path} has no {ATTRIBUTES[attribute]}, which the component writes "
+            f"(attribute = {attribute!r})"
+        )
+
+
+def progress(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:
+    """Yield items, and show how many are done if that takes more than two seconds."""
+    yield from tqdm(items, desc=what, total=total, delay=2, disable=None, leave=False)
