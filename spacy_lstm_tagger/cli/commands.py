@@ -7,18 +7,21 @@ it runs.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Annotated
 
 import typer
 from spacy.cli._util import Arg, Opt, app, import_code, parse_config_overrides, setup_gpu
 from wasabi import msg
 
-HELP = "Commands for pipelines with the component lstm_tagger: look at one, check its data, use it."
-CODE_HELP = "Python file with additional code (registered functions) to be imported"
-COMPONENT_HELP = "Name of the component; by default the first lstm_tagger"
-FORCE_HELP = "Overwrite existing output"
-GPU_HELP = "GPU ID or -1 for CPU"
-KEY_HELP = "Key of the text in JSONL files"
+HELP = "Commands for pipelines with the component lstm_tagger: check data, judge, use and improve."
+KINDS = ".jsonl, .conllu, .spacy, or any other name for text, line by line"
+
+Pipeline = Annotated[str, Arg(help="A trained pipeline: its path, or the name of a package")]
+Component = Annotated[str | None, Opt(help="Name of the component; by default the first one")]
+TextKey = Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSONL files")]
+Force = Annotated[bool, Opt("--force", "-F", help="Overwrite existing output")]
+Code = Annotated[Path | None, Opt("--code", "-c", help="Python file to be imported first")]
+Gpu = Annotated[int, Opt("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
 
 lstm_tagger_cli = typer.Typer(name="lstm-tagger", help=HELP, no_args_is_help=True)
 app.add_typer(lstm_tagger_cli)
@@ -29,28 +32,24 @@ def one_line_errors() -> Iterator[None]:
     """Turn what is wrong with the input into one line and exit code 1."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         msg.fail(" ".join(str(error).split()), exits=1)
 
 
 @lstm_tagger_cli.command("report", no_args_is_help=True)
 def report_cli(
-    pipelines: list[str] = Arg(..., help="A trained pipeline, name or path; two to compare them"),
-    corpus: Path = Arg(..., help="Annotated corpus: .spacy or .conllu, or a folder of these"),
-    output: Path = Opt(..., "--output", "-o", help="The page; figures in a .json file beside it"),
-    train: Optional[Path] = Opt(  # noqa: UP045  # older versions of Typer know no "Path | None"
-        None, "--train", "-t", help="Training corpus, to tell how often words were seen"
-    ),
-    log: Optional[Path] = Opt(  # noqa: UP045
-        None, "--log", "-l", help="What spacy train printed or logged, for the learning curve"
-    ),
-    component: Optional[str] = Opt(None, "--component", help=COMPONENT_HELP),  # noqa: UP045
-    tokenizer: bool = Opt(
-        False, "--tokenizer", "-T", help="Score the pipeline's tokens, not those of the corpus"
-    ),
-    force: bool = Opt(False, "--force", "-F", help=FORCE_HELP),
-    code: Optional[Path] = Opt(None, "--code", "-c", help=CODE_HELP),  # noqa: UP045
-    use_gpu: int = Opt(-1, "--gpu-id", "-g", help=GPU_HELP),
+    pipelines: Annotated[list[str], Arg(help="A trained pipeline, or two to compare them")],
+    corpus: Annotated[Path, Arg(help="Annotated corpus: .spacy or .conllu, or a folder of these")],
+    output: Annotated[Path, Opt("--output", "-o", help="The page; its figures go to a .json file")],
+    train: Annotated[Path | None, Opt("--train", "-t", help="The training corpus")] = None,
+    log: Annotated[Path | None, Opt("--log", "-l", help="What spacy train printed")] = None,
+    component: Component = None,
+    tokenizer: Annotated[
+        bool, Opt("--tokenizer", "-T", help="Score the pipeline's tokens, not the corpus's own")
+    ] = False,
+    force: Force = False,
+    code: Code = None,
+    use_gpu: Gpu = -1,
 ) -> None:
     """Write a page that shows where a tagger errs, or how two of them differ."""
     if len(pipelines) > 2:
@@ -79,13 +78,13 @@ def report_cli(
 )
 def debug_cli(
     ctx: typer.Context,
-    config: Path = Arg(..., help="Config of a training, filled or not"),
-    component: Optional[str] = Opt(None, "--component", help=COMPONENT_HELP),  # noqa: UP045
-    n_examples: int = Opt(10, "--examples", "-n", min=0, help="How many examples to show of each"),
-    code: Optional[Path] = Opt(None, "--code", "-c", help=CODE_HELP),  # noqa: UP045
+    config: Annotated[Path, Arg(help="Config of a training, filled or not")],
+    component: Component = None,
+    n_examples: Annotated[int, Opt("--examples", "-n", min=1, help="Rows of each table")] = 10,
+    code: Code = None,
 ) -> None:
-    """Check the corpora of a config for what makes training an lstm_tagger hard. Settings can be
-    overridden as in spacy train: --paths.train FILE.
+    """Say what makes the corpora of a config hard for an lstm_tagger. Settings can be overridden as
+    in spacy train: --paths.train FILE.
     """
     overrides = parse_config_overrides(ctx.args)
     with one_line_errors():
@@ -97,17 +96,17 @@ def debug_cli(
 
 @lstm_tagger_cli.command("uncertain", no_args_is_help=True)
 def uncertain_cli(
-    pipeline: str = Arg(..., help="A trained pipeline, name or path"),
-    texts: list[Path] = Arg(..., help="Files: .jsonl, .conllu, .spacy, or text line by line"),
-    output: Path = Opt(..., "--output", "-o", help="JSONL file to write"),
-    n: int = Opt(100, "--number", "-n", min=1, help="How many to choose"),
-    level: str = Opt("sentence", "--level", help="What to choose: sentence or token"),
-    measure: str = Opt("entropy", "--measure", help="entropy, margin or confidence"),
-    component: Optional[str] = Opt(None, "--component", help=COMPONENT_HELP),  # noqa: UP045
-    text_key: str = Opt("text", "--text-key", "-tk", help=KEY_HELP),
-    force: bool = Opt(False, "--force", "-F", help=FORCE_HELP),
-    code: Optional[Path] = Opt(None, "--code", "-c", help=CODE_HELP),  # noqa: UP045
-    use_gpu: int = Opt(-1, "--gpu-id", "-g", help=GPU_HELP),
+    pipeline: Pipeline,
+    texts: Annotated[list[Path], Arg(help=f"Files or folders of files: {KINDS}")],
+    output: Annotated[Path, Opt("--output", "-o", help="JSONL file to write")],
+    n: Annotated[int, Opt("--number", "-n", min=1, help="How many to choose")] = 100,
+    level: Annotated[str, Opt(help="What to choose: sentence or token")] = "sentence",
+    measure: Annotated[str, Opt(help="entropy, margin or confidence")] = "entropy",
+    component: Component = None,
+    text_key: TextKey = "text",
+    force: Force = False,
+    code: Code = None,
+    use_gpu: Gpu = -1,
 ) -> None:
     """Choose the sentences of which the tagger is least sure: the next ones to annotate."""
     with one_line_errors():
@@ -130,19 +129,19 @@ def uncertain_cli(
 
 @lstm_tagger_cli.command("tag", no_args_is_help=True)
 def tag_cli(
-    pipeline: str = Arg(..., help="A trained pipeline, name or path"),
-    files: list[Path] = Arg(
-        ..., help="Files or folders: .jsonl, .conllu, .spacy, or text line by line"
-    ),
-    output: Path = Opt(..., "--output", "-o", help="Folder to write one file to for each"),
-    output_format: str = Opt("conllu", "--format", "-f", help="conllu, jsonl or spacy"),
-    text_key: str = Opt("text", "--text-key", "-tk", help=KEY_HELP),
-    batch_size: int = Opt(256, "--batch-size", "-b", min=1, help="Texts read side by side"),
-    n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes that share the files"),
-    resume: bool = Opt(False, "--resume", "-r", help="Skip files whose output exists"),
-    force: bool = Opt(False, "--force", "-F", help=FORCE_HELP),
-    code: Optional[Path] = Opt(None, "--code", "-c", help=CODE_HELP),  # noqa: UP045
-    use_gpu: int = Opt(-1, "--gpu-id", "-g", help=GPU_HELP),
+    pipeline: Pipeline,
+    files: Annotated[list[Path], Arg(help=f"Files or folders of files: {KINDS}")],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write a file to for each")],
+    output_format: Annotated[str, Opt("--format", "-f", help="conllu, jsonl or spacy")] = "conllu",
+    text_key: TextKey = "text",
+    batch_size: Annotated[int, Opt("--batch-size", "-b", min=1, help="Texts per batch")] = 256,
+    n_process: Annotated[
+        int, Opt("--n-process", "-n", min=1, help="Processes that share the files")
+    ] = 1,
+    resume: Annotated[bool, Opt("--resume", "-r", help="Skip files whose output exists")] = False,
+    force: Force = False,
+    code: Code = None,
+    use_gpu: Gpu = -1,
 ) -> None:
     """Run a pipeline over files of any size, and write what it says of each token."""
     with one_line_errors():

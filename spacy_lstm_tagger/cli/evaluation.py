@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
     confidence: (tokens,) the probability of the predicted label; none without probabilities.
     n_gold: How many tokens of the corpus have a label; more than there are tokens here where the
         tokenizer cuts texts otherwise than the corpus does.
-    spacy_accuracy: What `spacy evaluate` would say, which also counts tokens that are cut otherwise.
+    spacy_accuracy: What `spacy evaluate` says, which also counts tokens that are cut otherwise.
     """
 
     sentences: list[list[str]]

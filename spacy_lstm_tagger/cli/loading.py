@@ -6,12 +6,12 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.training.converters import conllu_to_docs
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
-from ..pipeline.tagger import LSTMTagger
+from .reading import read_docbin
 
 ATTRIBUTES = {"tag": "tags", "pos": "parts of speech", "morph": "morphological features"}
 
@@ -26,24 +26,6 @@ def load_pipeline(name: str) -> Language:
     if not Path(name).exists() and not spacy.util.is_package(name):
         raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
     return spacy.load(name)
-
-
-def find_tagger(nlp: Language, pipeline: str, component: str | None = None) -> LSTMTagger:
-    """Return the tagger of a pipeline.
-
-    nlp (Language): The pipeline.
-    pipeline (str): What the user calls it.
-    component (str | None): Name of the component; None for the first tagger.
-    RETURNS (LSTMTagger): The component.
-    RAISES: ValueError if there is none.
-    """
-    names = nlp.pipe_names if component is None else [component]
-    for name in names:
-        if name in nlp.pipe_names and isinstance(pipe := nlp.get_pipe(name), LSTMTagger):
-            return pipe
-    wanted = "no lstm_tagger" if component is None else f"no lstm_tagger of the name {component!r}"
-    has = ", ".join(nlp.pipe_names) or "none"
-    raise ValueError(f"the pipeline {pipeline} has {wanted}; its components: {has}")
 
 
 def require_paths(paths: Iterable[Path]) -> None:
@@ -80,16 +62,13 @@ def read_corpus(path: Path, vocab: Vocab) -> list[Doc]:
 
 def _read_file(path: Path, vocab: Vocab) -> Iterator[Doc]:
     if path.suffix == ".spacy":
-        try:
-            yield from DocBin().from_disk(path).get_docs(vocab)
-        except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
-            raise ValueError(f"{path} is no DocBin: {error}") from error
+        yield from read_docbin(path, vocab)
     elif path.suffix == ".conllu":
         for doc in conllu_to_docs(path.read_text(encoding="utf8"), n_sents=10, no_print=True):
             yield Doc(vocab).from_bytes(doc.to_bytes())
 
 
-def require_annotation(docs: Sequence[Doc], attribute: str, path: Path) -> None:
+def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) -> None:
     """Raise a ValueError if no Doc has an attribute that a tagger learns."""
     if not any(doc.has_annotation(attribute.upper()) for doc in docs):
         raise ValueError(

@@ -9,11 +9,11 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
+from ..pipeline.finding import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
 from .learning import read_log
 from .loading import (
-    find_tagger,
     load_pipeline,
     read_corpus,
     require_annotation,
@@ -57,7 +57,8 @@ def write_report(
     require_paths([path for path in (corpus, train, log) if path is not None])
     curve = read_log(log) if log is not None else []
     loaded = [load_pipeline(name) for name in pipelines]
-    attribute = find_tagger(loaded[0], pipelines[0], component).attribute
+    _, tagger = find_tagger(loaded[0], component)
+    attribute = tagger.attribute
     references = read_corpus(corpus, Vocab())
     require_annotation(references, attribute, corpus)
     seen = read_corpus(train, Vocab()) if train is not None else None

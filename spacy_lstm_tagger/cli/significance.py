@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy
 
-from .evaluation import Floats, Ints
+from .evaluation import Ints
 
 BLOCK = 2**23  # numbers that are drawn at a time
 
@@ -57,8 +57,7 @@ def permutation_p(
 
 def per_sentence(values: Any, sentence: Ints, n_sentences: int) -> Ints:
     """Add up values of tokens for each sentence."""
-    sums: Floats = numpy.bincount(sentence, weights=values, minlength=n_sentences)
-    return sums.astype("int64")
+    return numpy.bincount(sentence, weights=values, minlength=n_sentences).astype("int64")
 
 
 def _blocks(n_rows: int, n_columns: int) -> Iterator[int]:

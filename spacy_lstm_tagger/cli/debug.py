@@ -1,0 +1,230 @@
+"""A config in; what its corpora hold for an `lstm_tagger`, and what training makes of them, out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import load_config, load_model_from_config, registry, resolve_dot_names
+from wasabi import msg
+
+from ..model.vocabulary import learn_vocabulary
+from ..pipeline.finding import find_tagger
+from . import checks
+from .loading import progress, require_annotation, require_paths
+
+RARE = 10  # labels with fewer tokens are hardly learnt
+AUGMENTER = "spacy-lstm-tagger.reference_tokens.v1"
+
+Row = tuple[Any, ...]
+
+
+class Setting(NamedTuple):
+    """What a config says of a training.
+
+    nlp: The pipeline, not initialized.
+    name, attribute: Those of the component.
+    train, dev: The examples.
+    batcher: Makes batches of examples.
+    max_steps: When training ends; 0 for never.
+    window_length, min_frequency: Settings of the component's model, or of the one it listens to.
+    """
+
+    nlp: Language
+    name: str
+    attribute: str
+    train: list[Example]
+    dev: list[Example]
+    batcher: Callable[[Iterable[Example]], Iterable[list[Example]]]
+    max_steps: int
+    window_length: int
+    min_frequency: int
+
+
+def debug(
+    config: Path,
+    overrides: dict[str, Any],
+    *,
+    component: str | None = None,
+    n_examples: int = 10,
+) -> None:
+    """Print what `spacy debug data` doesn't say of an `lstm_tagger`.
+
+    config (Path): The config; what it lacks is filled in.
+    overrides (dict[str, Any]): Settings to replace.
+    component (str | None): Name of the component; None for the first `lstm_tagger`.
+    n_examples (int): How many rows a table of examples has at most.
+    RAISES: ValueError if the config or its corpora can't be used.
+    """
+    setting = read_setting(config, overrides, component)
+    train = [example.y for example in setting.train]
+    dev = [example.y for example in setting.dev]
+    msg.divider(f"{setting.name} (attribute = {setting.attribute!r})")
+    _show_sizes(train, dev)
+    _show_labels(train, dev, setting.attribute, n_examples)
+    _show_inconsistent(train, setting.attribute, n_examples)
+    _show_vocabulary(setting, n_examples)
+    _show_tokens(setting, train, dev, n_examples)
+    _show_batches(setting)
+
+
+def read_setting(config: Path, overrides: dict[str, Any], component: str | None = None) -> Setting:
+    """Read a config and its corpora; see `debug`."""
+    require_paths([config])
+    nlp = load_model_from_config(load_config(config, overrides=overrides), auto_fill=True)
+    name, tagger = find_tagger(nlp, component)
+    filled = nlp.config.interpolate()
+    training = registry.resolve(filled["training"], schema=ConfigSchemaTraining)
+    names = [training["train_corpus"], training["dev_corpus"]]
+    corpora = []
+    for corpus, read in zip(names, resolve_dot_names(filled, names), strict=True):
+        path = filled["corpora"].get(corpus.split(".")[-1], {}).get("path")
+        require_paths([Path(path)] if path else [])
+        examples = [e for e in progress(read(nlp), f"Reading {corpus}") if len(e.y)]
+        require_annotation([e.y for e in examples], tagger.attribute, path or corpus)
+        corpora.append(examples)
+    train, dev = corpora
+    model = _model_settings(filled["components"], name)
+    return Setting(
+        nlp,
+        name,
+        tagger.attribute,
+        train,
+        dev,
+        batcher=training["batcher"],
+        max_steps=training["max_steps"],
+        window_length=model.get("window_length", 0),
+        min_frequency=model.get("min_frequency", 1),
+    )
+
+
+def _model_settings(components: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings of a component's model, or of that of the encoder it listens to."""
+    own, *others = (components[n].get("model", {}) for n in sorted(components, key=name.__ne__))
+    upstream = [model for model in others if "LSTMTok2Vec" in str(model.get("@architectures"))]
+    return own if "window_length" in own or not upstream else upstream[0]
+
+
+def _show_sizes(train: list[Doc], dev: list[Doc]) -> None:
+    rows = []
+    for name, docs in [("train", train), ("dev", dev)]:
+        lengths = [len(doc) for doc in docs]
+        n_words = len({token.text for doc in docs for token in doc})
+        rows.append((name, len(docs), sum(lengths), n_words, numpy.median(lengths), max(lengths)))
+    header = ("Corpus", "Docs", "Tokens", "Words", "Tokens per Doc (median)", "Longest Doc")
+    _table("Corpora", header, rows)
+
+
+def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: int) -> None:
+    counts, in_dev = (checks.label_counts(docs, attribute) for docs in (train, dev))
+    total = counts.total()
+    rows = [
+        (label, n, f"{n / total:.2%}", in_dev[label]) for label, n in counts.most_common(n_examples)
+    ]
+    _table(f"{len(counts)} labels", ("Label", "Train", "Share", "Dev"), rows)
+    rare = [f"{label} ({n})" for label, n in reversed(counts.most_common()) if n < RARE]
+    if rare:
+        msg.warn(f"{len(rare)} labels have fewer than {RARE} tokens: {_some(rare, n_examples)}")
+    if missing := {label: n for label, n in in_dev.items() if label not in counts}:
+        names = [f"{label} ({n})" for label, n in missing.items()]
+        msg.warn(f"{len(names)} labels of dev are not in train: {_some(names, n_examples)}")
+    unlabelled = sum(map(len, train)) - total
+    if unlabelled:
+        msg.info(f"{unlabelled:,} tokens of train have no label; nothing is learnt from these")
+
+
+def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> None:
+    found = checks.inconsistent(train, attribute)
+    if not found:
+        msg.good("No word has different labels between the same two words")
+        return
+    rows = [
+        (" ".join(filter(None, word)), word.word, _counted(labels))
+        for word, labels in found[:n_examples]
+    ]
+    _table("Different labels between the same two words", ("Context", "Word", "Labels"), rows)
+    n = sum(checks.n_deviating(labels) for _, labels in found)
+    total = checks.label_counts(train, attribute).total()
+    msg.info(
+        f"{len(found):,} contexts; {n:,} tokens ({n / total:.2%}) are not labelled as most are"
+    )
+
+
+def _show_vocabulary(setting: Setting, n_examples: int) -> None:
+    docs = [example.x for example in setting.train]
+    vocabulary = learn_vocabulary(docs, min_frequency=setting.min_frequency)
+    sizes = [(kind, len(vocabulary[kind])) for kind in ("words", "affixes", "characters")]  # type: ignore[literal-required]
+    _table(f"Vocabulary (min_frequency = {setting.min_frequency})", ("Kind", "Known"), sizes)
+    n_rare = len(vocabulary["words"]) - vocabulary["n_frequent"]
+    msg.info(f"{n_rare:,} of the words are so rare that training treats them as unknown at times")
+    dev = [example.x for example in setting.dev]
+    words = checks.unknown_words(dev, vocabulary)
+    n_tokens = sum(map(len, dev))
+    msg.info(
+        f"{words.total():,} of {n_tokens:,} tokens of dev ({words.total() / n_tokens:.1%}) are "
+        f"unknown words: {_counted(words, n_examples)}"
+    )
+    if characters := checks.unknown_characters(dev, vocabulary):
+        msg.warn(f"Unknown characters in dev: {_counted(characters, n_examples)}")
+
+
+def _show_tokens(setting: Setting, train: list[Doc], dev: list[Doc], n_examples: int) -> None:
+    docs = [*train, *dev]
+    found = checks.cut_otherwise(setting.nlp, progress(docs, "Tokenizing", len(docs)))
+    n_words = sum(n * len(words.split()) for (words, _), n in found.items())
+    n_tokens = sum(map(len, docs))
+    if not found:
+        msg.good("The tokenizer cuts all texts as the corpora do")
+        return
+    rows = [(words, tokens, n) for (words, tokens), n in found.most_common(n_examples)]
+    _table("Cut otherwise by the tokenizer", ("Corpus", "Tokenizer", "Times"), rows)
+    msg.info(f"{n_words:,} of {n_tokens:,} tokens ({n_words / n_tokens:.2%}) are cut otherwise")
+    same = all(len(e.x) == len(e.y) for e in setting.train)
+    if same:
+        msg.good("Training reads the tokens of the corpus, so no label is lost")
+    else:
+        msg.warn(
+            "Training loses their labels. To read the tokens of the corpus, use the augmenter "
+            f'{AUGMENTER}: [corpora.train.augmenter] @augmenters = "{AUGMENTER}"'
+        )
+
+
+def _show_batches(setting: Setting) -> None:
+    batches = list(setting.batcher(setting.train))
+    tokens = [sum(len(example.x) for example in batch) for batch in batches]
+    rows: list[Row] = [
+        ("batches in a pass", len(batches)),
+        ("Docs in a batch (mean)", f"{len(setting.train) / len(batches):.1f}"),
+        ("tokens in a batch (mean)", f"{numpy.mean(tokens):.0f}"),
+        ("tokens in a batch (most)", max(tokens)),
+    ]
+    if setting.max_steps:
+        rows.append(("passes in max_steps", f"{setting.max_steps / len(batches):.1f}"))
+    if setting.window_length:
+        lengths = numpy.asarray([len(example.x) for example in setting.train])
+        n_windows = int((-(-lengths // setting.window_length)).sum())
+        rows.append(("window_length", setting.window_length))
+        rows.append(("windows", n_windows))
+        rows.append(("tokens in a window (mean)", f"{lengths.sum() / n_windows:.1f}"))
+        rows.append(("Docs cut into windows", f"{(lengths > setting.window_length).mean():.1%}"))
+    _table("Batches and windows", ("What", "Value"), rows)
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> None:
+    msg.text(title, color="blue", spaced=True)
+    cells = [tuple(f"{x:,}" if isinstance(x, int | float) else x for x in row) for row in rows]
+    aligns = ["r" if isinstance(x, int | float) else "l" for x in rows[0]]
+    msg.table(cells, header=header, divider=True, aligns=aligns)
+
+
+def _counted(counts: Counter[str], n: int = 5) -> str:
+    return _some([f"{key} ({count})" for key, count in counts.most_common()], n)
+
+
+def _some(names: list[str], n: int) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
