@@ -63,8 +63,11 @@ def unknown_characters(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[s
 
 
 def cut_otherwise(nlp: Language, docs: Iterable[Doc]) -> Counter[tuple[str, str]]:
-    """Return how often what words of the corpus becomes what other tokens of the tokenizer."""
-    return Counter(pair for doc in docs for pair in _differences(doc, nlp.make_doc(doc.text)))
+    """Return how often what words of the corpus become what other tokens of the tokenizer. Docs are
+    left out whose text isn't known, as they don't say where spaces are.
+    """
+    known = (doc for doc in docs if not doc.has_unknown_spaces)
+    return Counter(pair for doc in known for pair in _differences(doc, nlp.make_doc(doc.text)))
 
 
 def _differences(reference: Doc, doc: Doc) -> Iterator[tuple[str, str]]:

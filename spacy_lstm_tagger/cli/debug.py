@@ -167,7 +167,7 @@ def _show_vocabulary(setting: Setting, n_examples: int) -> None:
     n_tokens = sum(map(len, dev))
     msg.info(
         f"{words.total():,} of {n_tokens:,} tokens of dev ({words.total() / n_tokens:.1%}) are "
-        f"unknown words: {_counted(words, n_examples)}"
+        f"unknown words: {_counted(words, n_examples) or 'none'}"
     )
     if characters := checks.unknown_characters(dev, vocabulary):
         msg.warn(f"Unknown characters in dev: {_counted(characters, n_examples)}")

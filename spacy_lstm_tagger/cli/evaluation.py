@@ -68,7 +68,8 @@ def evaluate(
     references (Sequence[Doc]): The annotated Docs.
     attribute (str): "tag", "pos" or "morph".
     own_tokens (bool): Whether to score the tokens that the pipeline makes of the text, where they
-        are tokens of the corpus, too; or the tokens of the corpus.
+        are tokens of the corpus, too; or the tokens of the corpus. Where it isn't known which words
+        have spaces between them, there is no text, and the corpus has the tokens, as in spaCy.
     RETURNS (Evaluation): The scored tokens.
     RAISES: ValueError if no token can be scored, or if the pipeline writes no such attribute.
     """
@@ -124,7 +125,7 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
     references = list(references)
     docs = (
         nlp.make_doc(reference.text)
-        if own_tokens
+        if own_tokens and not reference.has_unknown_spaces
         else Doc(
             nlp.vocab,
             words=[token.text for token in reference],

@@ -1,18 +1,19 @@
 """Names and paths of a command line in; pipelines, components and corpora out."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training.converters import conllu_to_docs
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
-from .reading import read_docbin
+from .reading import Text, read_docbin, read_texts
 
+SENTENCES_PER_DOC = 10  # of CoNLL-U, as `spacy convert -n 10` makes them
 ATTRIBUTES = {"tag": "tags", "pos": "parts of speech", "morph": "morphological features"}
 
 
@@ -64,8 +65,25 @@ def _read_file(path: Path, vocab: Vocab) -> Iterator[Doc]:
     if path.suffix == ".spacy":
         yield from read_docbin(path, vocab)
     elif path.suffix == ".conllu":
-        for doc in conllu_to_docs(path.read_text(encoding="utf8"), n_sents=10, no_print=True):
-            yield Doc(vocab).from_bytes(doc.to_bytes())
+        sentences = (_annotated(text, vocab) for text in read_texts(path))
+        while group := list(islice(sentences, SENTENCES_PER_DOC)):
+            doc = Doc.from_docs(group, ensure_whitespace=False)
+            if doc is not None:
+                yield doc
+
+
+def _annotated(text: Text, vocab: Vocab) -> Doc:
+    """Return the Doc of a CoNLL-U sentence, with what taggers learn."""
+    lines = (line.split("\t") for line in text.record if line[0] != "#")
+    columns = zip(*(cells for cells in lines if cells[0].isdigit()), strict=True)
+    _, _, _, pos, tags, morphs, *_ = (list(column) for column in columns)
+    labels: Any = {"pos": _filled(pos), "tags": _filled(tags), "morphs": morphs}
+    starts: Any = text.starts
+    return Doc(vocab, words=text.words, spaces=text.spaces, sent_starts=starts, **labels)
+
+
+def _filled(column: list[str]) -> list[str]:
+    return ["" if cell == "_" else cell for cell in column]
 
 
 def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) -> None:

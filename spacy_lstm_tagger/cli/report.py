@@ -130,7 +130,7 @@ def _tell(report: Report, output: Path, figures_path: Path) -> None:
         accuracy = f"{overall['accuracy']:.2%}"
         rows.append((pipeline["name"], accuracy, f"{low:.2%} to {high:.2%}", unknown))
     header = ("Pipeline", "Accuracy", "95% interval", "Unknown words")
-    msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r"))
+    msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r"), max_col=100)
     if "comparison" in report:
         msg.info(f"Paired permutation test: p = {report['comparison']['p']:.4f}")
     msg.good(f"Wrote {output} and {figures_path}")

@@ -6,7 +6,7 @@ import pytest
 
 from spacy_lstm_tagger.cli.learning import read_log
 
-PRINTED = """ℹ Using CPU
+PRINTED = """Using CPU
 E    #       LOSS LSTM_TAGGER  TAG_ACC  SCORE
 ---  ------  ----------------  -------  ------
   0       0             34.11    14.03    0.14
