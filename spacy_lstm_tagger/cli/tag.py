@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from packaging.version import Version
+from spacy.about import __version__
 from spacy.cli._util import import_code, setup_gpu
 from spacy.language import Language
 from tqdm import tqdm
@@ -16,6 +20,8 @@ from ..pipeline.finding import find_tagger
 from .loading import load_pipeline
 from .reading import find_files, read_texts
 from .writing import WRITERS
+
+BATCHES_PER_ZONE = 16  # after so many batches new words are forgotten
 
 
 class Task(NamedTuple):
@@ -141,6 +147,13 @@ def _run(run: Callable[[Task], Done], tasks: list[Task], n_process: int) -> Iter
             yield future.result()
 
 
+def _zone(nlp: Language) -> AbstractContextManager[Any]:
+    """Return a context after which the pipeline forgets the words that it met there; before spaCy
+    3.8.15 it would forget too much.
+    """
+    return nlp.memory_zone() if Version(__version__) >= Version("3.8.15") else nullcontext()
+
+
 def _tag_file(
     task: Task,
     *,
@@ -154,11 +167,14 @@ def _tag_file(
     n_texts = n_tokens = 0
     writer = WRITERS[output_format](task.target)
     try:
-        sources = ((text.to_doc(nlp), text) for text in read_texts(task.source, text_key))
-        for doc, text in nlp.pipe(sources, as_tuples=True, batch_size=batch_size):
-            writer.add(doc, text)
-            n_texts += 1
-            n_tokens += len(doc)
+        texts = read_texts(task.source, text_key)
+        while some := list(islice(texts, BATCHES_PER_ZONE * batch_size)):
+            with _zone(nlp):
+                docs = ((text.to_doc(nlp), text) for text in some)
+                for doc, text in nlp.pipe(docs, as_tuples=True, batch_size=batch_size):
+                    writer.add(doc, text)
+                    n_texts += 1
+                    n_tokens += len(doc)
     except ValueError as error:
         writer.discard()
         return Done(task, n_texts, n_tokens, str(error))
