@@ -27,7 +27,7 @@ STYLE = """
 }
 """
 PAGE = """<!doctype html>
-<html lang="{lang}">
+<html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>Labels</title>
 <style>:root {{ color-scheme: light dark; }}</style></head>
@@ -59,9 +59,10 @@ def render(
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
     n_best = min(k, len(doc._.get(f"{attribute}_labels"))) if has_probabilities else 0
     tokens = "".join(_tokens(doc, attribute, n_best))
-    html = f'<style>{STYLE}</style><div class="lstm-tags" lang="{doc.lang_}">{tokens}</div>'
+    language = f' lang="{escape(doc.lang_)}"' if doc.lang_ not in ("", "xx") else ""
+    html = f'<style>{STYLE}</style><div class="lstm-tags" dir="auto"{language}>{tokens}</div>'
     if page:
-        html = PAGE.format(lang=doc.lang_ or "en", body=html)
+        html = PAGE.format(body=html)
     if jupyter or (jupyter is None and is_in_jupyter()):
         from IPython.display import HTML, display
 

@@ -1,5 +1,7 @@
-"""The report in a real browser, where there is one: no script of a corpus runs, no page is wider
-than a phone, and axe finds nothing. AXE_CORE names the file axe.min.js of the package axe-core.
+"""The report, and a Doc that is rendered, in a real browser, where there is one.
+
+No script of a corpus runs, no page is wider than a phone, and axe finds nothing. AXE_CORE names the
+file axe.min.js of the package axe-core.
 """
 
 import os
@@ -9,9 +11,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+from spacy_lstm_tagger import render
 from spacy_lstm_tagger.cli.report import write_report
 
 CHROMIUM = shutil.which("chromium") or ""
@@ -45,6 +49,16 @@ def page(pipeline: str, corpus: Path, tmp_path: Path) -> Path:
     return tmp_path / "r.html"
 
 
+@pytest.fixture
+def rendered(pipeline: str, tmp_path: Path) -> Path:
+    """A page with a rendered Doc, with probabilities."""
+    nlp = spacy.load(pipeline)
+    nlp.get_pipe("lstm_tagger").store_probabilities = True
+    html = render(nlp("The dog ate the unheard-of apple " * 9), page=True, jupyter=False)
+    (tmp_path / "doc.html").write_text(html, encoding="utf8")
+    return tmp_path / "doc.html"
+
+
 def dump(page: Path, *flags: str) -> str:
     """Return what Chromium makes of a page."""
     user = page.with_name("user")
@@ -59,9 +73,12 @@ def test_no_script_of_a_corpus_runs(page: Path) -> None:
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="AXE_CORE names no file")
-@pytest.mark.parametrize("width", [320, 1200])
-@pytest.mark.parametrize("scheme", [0, 1])
-def test_axe_finds_nothing(page: Path, width: int, scheme: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(320, 0), (1200, 1)])  # dark and light
+@pytest.mark.parametrize("name", ["page", "rendered"])
+def test_axe_finds_nothing(
+    name: str, width: int, scheme: int, request: pytest.FixtureRequest
+) -> None:
+    page = request.getfixturevalue(name)
     html = re.sub("<meta http-equiv[^>]*>", "", page.read_text(encoding="utf8"))
     script = f"<script>{AXE.read_text(encoding='utf8')}</script>"
     tested = page.with_name("tested.html")
