@@ -8,7 +8,7 @@ longer to travel than to tag.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,7 +29,7 @@ from .pipeline.tagger import LSTMTagger
 Batch = TypeVar("Batch")
 Row = dict[str, Any]
 
-# So many word forms stay in the vocab of a worker. What else a batch brings is freed with it.
+# So many word forms stay in the vocab: some 10 MB.
 N_WORDS = 50_000
 
 # A memory zone frees the words of all threads.
@@ -41,8 +41,8 @@ class TagBatch:
 
     A batch is a dict of arrays, a pyarrow Table or a pandas DataFrame. The result is of the same
     kind, with new columns: `tokens`, `tags`, `offsets` (where each token begins in the text),
-    `confidences` (the probability of each tag) if asked for, and `error`. A text that can't be
-    tagged has empty lists and an error; the others have None.
+    `confidences` (the probability of each tag) if asked for, and `error`, which is empty unless a
+    text can't be tagged; then the others are.
 
     The pipeline is loaded where the first batch arrives, once in each process, and never travels.
     """
@@ -93,7 +93,7 @@ class TagBatch:
         with _one_at_a_time:
             nlp, tagger = _load(self.key, self.pipeline, self.component, self.gpu)
             tagger.store_probabilities = self.confidences
-            with nlp.memory_zone() if len(nlp.vocab) > N_WORDS else nullcontext():
+            with bounded_memory(nlp):
                 parts = minibatch(texts, nlp.batch_size)
                 return [row for part in parts for row in tag_texts(nlp, tagger, part)]
 
@@ -118,6 +118,14 @@ def share_out(tag: TagBatch, batches: Iterable[Batch], *, n_process: int) -> Ite
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def bounded_memory(nlp: Language) -> AbstractContextManager[object]:
+    """Return a context to tag Docs in, which must not be used after it. The words of the first
+    texts stay in the vocab, as to make them anew takes time; once it has many, those of a
+    context are freed at its end.
+    """
+    return nlp.memory_zone() if len(nlp.vocab) > N_WORDS else nullcontext()
 
 
 def tag_texts(nlp: Language, tagger: LSTMTagger, texts: list[Any]) -> list[Row]:
@@ -161,7 +169,7 @@ def _row(doc: Doc, tagger: LSTMTagger) -> Row:
         "tokens": [token.text for token in doc],
         "tags": tags,
         "offsets": [token.idx for token in doc],
-        "error": None,
+        "error": "",
     }
     if tagger.store_probabilities:
         row["confidences"] = [confidence(attribute, token) for token in doc]

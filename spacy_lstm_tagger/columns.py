@@ -29,8 +29,8 @@ def add_columns(batch: Any, columns: dict[str, list[Any]]) -> Any:
     """Return a batch of the same kind that has more columns.
 
     batch (dict | pyarrow.Table | pandas.DataFrame): The batch; it stays as it is.
-    columns (dict[str, list[Any]]): The new columns: lists of strings, integers and floats, or
-        strings that may be missing.
+    columns (dict[str, list[Any]]): The new columns: strings, or lists of strings, integers or
+        floats.
     """
     if isinstance(batch, Mapping):
         return {**batch, **{name: _array(values) for name, values in columns.items()}}
@@ -62,8 +62,7 @@ def _array(values: list[Any]) -> numpy.ndarray:
 
 
 def _arrow_array(name: str, values: list[Any]) -> Any:
-    """Return an Arrow array of a type that doesn't depend on the values: all lists of a batch may
-    be empty, all errors missing."""
+    """Return an Arrow array of a type that doesn't depend on the values: all lists may be empty."""
     import pyarrow
 
     types = {
