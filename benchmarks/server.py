@@ -35,27 +35,12 @@ uvicorn.run(server.app, port=int(sys.argv[2]), log_level="warning")
 def new_texts(n: int) -> list[str]:
     """Make sentences, every third of whose words is new."""
     chance = random.Random(0)
-    frame = [
-        "the",
-        "old",
-        "{}",
-        "said",
-        "that",
-        "{}",
-        "will",
-        "never",
-        "{}",
-        "a",
-        "good",
-        "{}",
-        ".",
-    ]
-    return [
-        " ".join(
-            "".join(chance.choices("aeioubdgklmnprst", k=7)) if w == "{}" else w for w in frame
-        )
-        for _ in range(n)
-    ]
+    frame = "the old {} said that {} will never {} a good {} ."
+
+    def word() -> str:
+        return "".join(chance.choices("aeioubdgklmnprst", k=7))
+
+    return [frame.format(*(word() for _ in range(4))) for _ in range(n)]
 
 
 @contextmanager
