@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 import spacy
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from spacy.language import Language
@@ -73,7 +74,7 @@ def tag(nlp: Language, queries: list[Query]) -> list[Any]:
 def tokens_of(doc: Doc, k: int) -> list[dict[str, Any]]:
     labels, probabilities = doc._.tag_labels, doc._.tag_probabilities
     best = numpy.argsort(-probabilities, axis=1)[:, :k]
-    values = numpy.take_along_axis(probabilities, best, axis=1).round(4)
+    values = numpy.take_along_axis(probabilities, best, axis=1)
     return [
         {
             "text": token.text,
@@ -81,9 +82,9 @@ def tokens_of(doc: Doc, k: int) -> list[dict[str, Any]]:
             "end": token.idx + len(token),
             "tag": token.tag_,
             "confidence": round(token._.tag_confidence, 4),
-            "best": [[labels[i], float(p)] for i, p in zip(ids, row, strict=True)],
+            "best": [[labels[i], round(p, 4)] for i, p in zip(ids, row, strict=True)],
         }
-        for token, ids, row in zip(doc, best, values.astype("float64"), strict=True)
+        for token, ids, row in zip(doc, best.tolist(), values.tolist(), strict=True)
     ]
 
 
@@ -107,6 +108,13 @@ async def refuse_long_requests(request: Request, call_next: Any) -> Response:
     if int(n_bytes) > MAX_BYTES:
         return JSONResponse({"detail": f"at most {MAX_BYTES} bytes; these are {n_bytes}"}, 413)
     return await call_next(request)
+
+
+@app.exception_handler(RequestValidationError)
+async def explain(request: Request, error: RequestValidationError) -> Response:
+    """Say what is wrong with a request, without sending it back."""
+    reasons = [f"{e['loc'][-1]}: {e['msg']}" for e in error.errors()]
+    return JSONResponse({"detail": "; ".join(reasons)}, 422)
 
 
 @app.post("/tag")
