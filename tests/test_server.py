@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 import sys
 import threading
 import time
@@ -18,6 +19,16 @@ uvicorn = pytest.importorskip("uvicorn")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TEXT = "The dog ate  the apple"
+BROWSER_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -156,3 +167,37 @@ def test_the_page_needs_no_other_server(running: Any) -> None:
     status, page = request(running, "GET", "/")
     assert status == 200 and page.startswith("<!doctype html>")
     assert "http:" not in page and "https:" not in page
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A Chromium without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs Chromium and its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in BROWSER_ARGUMENTS:
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path}")
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        browser.implicitly_wait(20)
+        yield browser
+
+
+def test_the_page_tags_as_one_types(running: Any, browser: Any) -> None:
+    browser.get(f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}/")
+    box = browser.find_element("id", "text")
+    box.clear()
+    box.send_keys("Everybody <b>read</b> wugs")
+    tokens = ask(running, "Everybody <b>read</b> wugs")[1]["tokens"]
+    browser.find_element("xpath", f"//*[@id='status'][text()='{len(tokens)} tokens']")
+    buttons = browser.find_elements("css selector", "#tokens button")
+    shown = [button.text.split("\n") for button in buttons]
+    assert shown == [[token["text"], token["tag"]] for token in tokens]
+    best = browser.find_elements("css selector", ".best")[1]
+    assert not best.is_displayed()
+    browser.execute_script("arguments[0].focus()", buttons[1])
+    assert best.is_displayed() and len(best.text.split("\n")) == 6
+    assert browser.get_log("browser") == []
