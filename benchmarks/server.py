@@ -1,7 +1,8 @@
 """Send texts of new words to `examples/server.py`, by clients that don't wait for each other.
 
 Each answer is compared with what the pipeline says without a server. Printed are requests per
-second, percentiles of the time to an answer, and the server's memory as it goes on: for one client,
+second, the time that the server is busy for each, percentiles of the time to an answer, and the
+server's memory as it goes on: for one client,
 for several without batches, and for several with them.
 """
 
@@ -76,6 +77,12 @@ def megabytes(pid: int) -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def processor_seconds(pid: int) -> float:
+    """Return how long a process has kept a processor busy, itself and for system calls."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def send(port: int, texts: list[str], expected: list[list[str]]) -> list[float]:
     """Send texts one after another; return the seconds that each answer took."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -95,6 +102,7 @@ def measure(
     """Send texts by several clients, in four rounds; memory is taken after each round."""
     seconds: list[float] = []
     memory = []
+    busy = processor_seconds(pid)
     start = time.perf_counter()
     with ThreadPoolExecutor(n_clients) as pool:
         for part in range(4):
@@ -103,6 +111,7 @@ def measure(
             seconds += [value for run in runs for value in run.result()]
             memory.append(megabytes(pid))
     row = {"requests/s": f"{len(texts) / (time.perf_counter() - start):,.0f}"}
+    row["server ms"] = f"{1000 * (processor_seconds(pid) - busy) / len(texts):.2f}"
     row |= {f"p{p} ms": f"{1000 * numpy.percentile(seconds, p):.1f}" for p in (50, 95, 99)}
     return {**row, "MB after each quarter": ", ".join(f"{value:.0f}" for value in memory)}
 

@@ -18,6 +18,8 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from spacy.language import Language
 from spacy.tokens import Doc
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spacy_lstm_tagger.batch import bounded_memory
 
@@ -88,6 +90,25 @@ def tokens_of(doc: Doc, k: int) -> list[dict[str, Any]]:
     ]
 
 
+class RefuseLongRequests:
+    """Answers requests that are too long before their body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = self.app
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            n_bytes = int(headers.get("content-length", 0))
+            if "transfer-encoding" in headers:
+                answer = JSONResponse({"detail": "the header Content-Length is missing"}, 411)
+            elif n_bytes > MAX_BYTES:
+                reason = f"at most {MAX_BYTES} bytes; these are {n_bytes}"
+                answer = JSONResponse({"detail": reason}, 413)
+        await answer(scope, receive, send)
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     nlp = spacy.load(os.environ.get("PIPELINE", "training/model-best"))
@@ -98,16 +119,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="spacy-lstm-tagger", lifespan=lifespan)
-
-
-@app.middleware("http")
-async def refuse_long_requests(request: Request, call_next: Any) -> Response:
-    n_bytes = request.headers.get("content-length", "0")
-    if "transfer-encoding" in request.headers:
-        return JSONResponse({"detail": "the header Content-Length is missing"}, 411)
-    if int(n_bytes) > MAX_BYTES:
-        return JSONResponse({"detail": f"at most {MAX_BYTES} bytes; these are {n_bytes}"}, 413)
-    return await call_next(request)
+app.add_middleware(RefuseLongRequests)
 
 
 @app.exception_handler(RequestValidationError)
