@@ -64,7 +64,8 @@ def ray_data(pipeline: str, folder: Path, n: int) -> None:
     # One more, for reading and writing.
     ray.init(num_cpus=n + 1, object_store_memory=2**29, include_dashboard=False)
     start = time.perf_counter()
-    tagged = ray.data.read_parquet(str(folder), columns=["text"]).map_batches(
+    texts = ray.data.read_parquet(str(folder), columns=["text"])
+    tagged = texts.repartition(target_num_rows_per_block=BATCH_SIZE).map_batches(
         TagBatch,
         fn_constructor_kwargs={"pipeline": pipeline},
         compute=ray.data.ActorPoolStrategy(size=n),

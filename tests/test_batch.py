@@ -1,8 +1,11 @@
 """Tests of `batch.py` and `columns.py`: columns of tags for batches of texts."""
 
+import os
 import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +158,14 @@ def test_threads_do_not_free_the_words_of_others(
     saved_pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_module, "N_WORDS", 0)
-    texts = [[f"wug{i} ate bar{j}" for j in range(20)] for i in range(20)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    texts = [[f"wug{i} ate bar{j}" for j in range(20)] for i in range(100)]
     tag = TagBatch(saved_pipeline)
+    tag({"text": TEXTS})
     with ThreadPoolExecutor(4) as pool:
         tagged = list(pool.map(lambda part: tag({"text": part}), texts))
+    sys.setswitchinterval(interval)
     assert [[" ".join(words) for words in part["tokens"]] for part in tagged] == texts
 
 
@@ -194,3 +201,15 @@ def test_processes_return_batches_in_order(saved_pipeline: Path) -> None:
     tag = TagBatch(saved_pipeline)
     tagged = list(share_out(tag, batches, n_process=2))
     assert [t["tags"].tolist() for t in tagged] == [tag(b)["tags"].tolist() for b in batches]
+
+
+class Deadly(dict[str, list[str]]):
+    """A batch that ends the process which receives it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_a_killed_process_is_reported(saved_pipeline: Path) -> None:
+    with pytest.raises(BrokenProcessPool):
+        list(share_out(TagBatch(saved_pipeline), [Deadly(text=TEXTS)], n_process=1))

@@ -29,7 +29,8 @@ def tag_files(
     kind: type[TagBatch], pipeline: Path, source: Path, target: Path, batch_format: str
 ) -> dict[int, list[str]]:
     """Tag Parquet files into others; return the tags by id."""
-    tagged = ray.data.read_parquet(str(source)).map_batches(
+    texts = ray.data.read_parquet(str(source))
+    tagged = texts.repartition(target_num_rows_per_block=20).map_batches(
         kind,
         fn_constructor_kwargs={"pipeline": str(pipeline)},
         compute=ray.data.ActorPoolStrategy(size=2),
