@@ -112,7 +112,8 @@ class RefuseLongRequests:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     nlp = spacy.load(os.environ.get("PIPELINE", "training/model-best"))
-    nlp.get_pipe("lstm_tagger").store_probabilities = True
+    tagger: Any = nlp.get_pipe("lstm_tagger")
+    tagger.store_probabilities = True
     app.state.batcher = Batcher(nlp)
     yield  # until all requests have been answered
     app.state.batcher.task.cancel()
