@@ -1,6 +1,7 @@
 """Small data and small models that many tests share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -140,6 +141,14 @@ def train(make_examples, tiny) -> Callable[..., Language]:
         return nlp
 
     return train_tagger
+
+
+@pytest.fixture(scope="session")
+def saved_pipeline(train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of a trained pipeline."""
+    path = tmp_path_factory.mktemp("pipeline")
+    train(spacy.blank("xx")).to_disk(path)
+    return path
 
 
 @pytest.fixture(scope="session")

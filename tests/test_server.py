@@ -1,0 +1,203 @@
+"""Tests of `examples/server.py`, over HTTP."""
+
+import http.client
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+
+pytest.importorskip("fastapi")
+uvicorn = pytest.importorskip("uvicorn")
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TEXT = "The dog ate  the apple"
+BROWSER_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def module(saved_pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The example as a module."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.delitem(sys.modules, "server", raising=False)
+    monkeypatch.setenv("PIPELINE", str(saved_pipeline))
+    import server
+
+    return server
+
+
+@pytest.fixture
+def running(module: Any) -> Iterator[Any]:
+    """A server that runs; its port is that of the first socket."""
+    server = uvicorn.Server(uvicorn.Config(module.app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    yield server
+    server.should_exit = True
+    thread.join()
+
+
+def request(
+    running: Any, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, Any]:
+    """Return the status and the body of an answer."""
+    port = running.servers[0].sockets[0].getsockname()[1]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    is_json = answer.headers["content-type"] == "application/json"
+    return answer.status, json.loads(content) if is_json else content.decode("utf8")
+
+
+def ask(running: Any, text: str, k: int = 3) -> tuple[int, Any]:
+    return request(running, "POST", "/tag", json.dumps({"text": text, "k": k}).encode())
+
+
+def test_tokens_have_offsets_tags_and_the_best_tags(running: Any, saved_pipeline: Path) -> None:
+    status, answer = ask(running, TEXT, k=2)
+    tokens = answer["tokens"]
+    assert status == 200
+    assert [TEXT[token["start"] : token["end"]] for token in tokens] == [t["text"] for t in tokens]
+    assert [token["tag"] for token in tokens] == [t.tag_ for t in spacy.load(saved_pipeline)(TEXT)]
+    for token in tokens:
+        (first, p), (_, second_p) = token["best"]
+        assert first == token["tag"] and p == token["confidence"] >= second_p
+
+
+def test_more_best_tags_than_there_are_labels_are_all(running: Any) -> None:
+    assert len(ask(running, "dog", k=100)[1]["tokens"][0]["best"]) == 3
+
+
+def test_requests_at_the_same_time_are_tagged_together(
+    running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+    tag = module.tag
+    monkeypatch.setattr(module, "WINDOW", 0.3)
+    monkeypatch.setattr(module, "tag", lambda *args: batches.append(len(args[1])) or tag(*args))
+    texts = [f"The wug{i} ate book{i}" for i in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = [answer for _, answer in pool.map(lambda text: ask(running, text), texts)]
+    assert [" ".join(t["text"] for t in answer["tokens"]) for answer in answers] == texts
+    assert sum(batches) == 16 and len(batches) < 16
+
+
+def test_a_text_that_fails_spoils_no_other_of_its_batch(running: Any, module: Any) -> None:
+    nlp = module.app.state.batcher.nlp
+    nlp.max_length = 10
+    results = module.tag(nlp, [module.Query(text=text) for text in ("The dog", TEXT, "ate")])
+    assert [result and len(result) for result in results] == [2, None, 1]
+    assert ask(running, TEXT) == (422, {"detail": "this text can't be tagged"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "reason"),
+    [
+        ("POST", "/tag", b"{}", {}, 422, "Field required"),
+        ("POST", "/tag", b"{", {}, 422, "JSON decode error"),
+        ("POST", "/tag", b'{"text": 3}', {}, 422, "valid string"),
+        ("POST", "/tag", b'{"text": "dog", "k": 0}', {}, 422, "greater than or equal to 1"),
+        ("POST", "/tag", b'{"text": "\\ud800"}', {}, 422, "valid string"),
+        ("POST", "/tag", json.dumps({"text": "a" * 10_001}).encode(), {}, 422, "10000 characters"),
+        ("POST", "/tag", b" " * 10**6, {}, 413, "at most 100000 bytes; these are 1000000"),
+        ("POST", "/tag", None, {"Transfer-Encoding": "chunked"}, 411, "Content-Length"),
+        ("GET", "/tag", None, {}, 405, "Method Not Allowed"),
+        ("GET", "/tags", None, {}, 404, "Not Found"),
+    ],
+)
+def test_bad_requests_are_told_why(
+    method: str, path: str, body: Any, headers: Any, status: int, reason: str, running: Any
+) -> None:
+    answer = request(running, method, path, body, **headers)
+    assert answer[0] == status and reason in json.dumps(answer[1])
+    assert ask(running, TEXT)[0] == 200
+
+
+def test_a_full_server_refuses_texts_and_says_so(
+    running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert request(running, "GET", "/ready") == (200, "ok")
+    waiting = module.app.state.batcher.waiting
+    monkeypatch.setattr(waiting, "_maxsize", 1)
+    monkeypatch.setattr(waiting, "full", lambda: True)
+    assert ask(running, TEXT)[0] == 503
+    assert request(running, "GET", "/ready")[0] == 503
+    assert request(running, "GET", "/health") == (200, "ok")
+
+
+def test_a_server_whose_tagger_has_stopped_is_not_healthy(running: Any, module: Any) -> None:
+    module.app.state.batcher.task.cancel()
+    time.sleep(0.05)
+    assert request(running, "GET", "/health")[0] == 503
+
+
+def test_requests_are_answered_before_the_server_stops(
+    running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 0.5)
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(ask, running, TEXT) for _ in range(4)]
+        while module.app.state.batcher.waiting.qsize() < 3:
+            time.sleep(0.01)
+        running.should_exit = True
+    assert [answer.result()[0] for answer in answers] == [200] * 4
+
+
+def test_the_page_needs_no_other_server(running: Any) -> None:
+    status, page = request(running, "GET", "/")
+    assert status == 200 and page.startswith("<!doctype html>")
+    assert "http:" not in page and "https:" not in page
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A Chromium without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs Chromium and its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in BROWSER_ARGUMENTS:
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path}")
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        browser.implicitly_wait(20)
+        yield browser
+
+
+def test_the_page_tags_as_one_types(running: Any, browser: Any) -> None:
+    browser.get(f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}/")
+    box = browser.find_element("id", "text")
+    box.clear()
+    box.send_keys("Everybody <b>read</b> wugs")
+    tokens = ask(running, "Everybody <b>read</b> wugs")[1]["tokens"]
+    browser.find_element("xpath", f"//*[@id='status'][text()='{len(tokens)} tokens']")
+    buttons = browser.find_elements("css selector", "#tokens button")
+    shown = [button.text.split("\n") for button in buttons]
+    assert shown == [[token["text"], token["tag"]] for token in tokens]
+    best = browser.find_elements("css selector", ".best")[1]
+    assert not best.is_displayed()
+    browser.execute_script("arguments[0].focus()", buttons[1])
+    assert best.is_displayed() and len(best.text.split("\n")) == 6
+    assert browser.get_log("browser") == []
