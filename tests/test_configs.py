@@ -30,6 +30,7 @@ DIFFERENCES = {
         )
     ],
     "crf": [f"{MODEL}.crf"],
+    "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
         "nlp.pipeline",
         "components.tok2vec.*",

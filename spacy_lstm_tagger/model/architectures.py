@@ -59,7 +59,8 @@ def LSTMTok2Vec(
         `min_frequency` is treated as unknown, so that the model learns about unknown words.
     window_length (int): How many tokens the LSTM reads as one sequence in training. In
         prediction it is eight times as many, and as much context again on either side as a
-        training window is long; shorter Docs are read whole.
+        training window is long; shorter Docs are read whole. Left to right only, prediction reads
+        all Docs whole.
     precision (str): What the LSTMs compute in, be it in training or in prediction: "fp32", or
         "bf16" (bfloat16), which is faster on processors that have instructions for it. Weights are
         kept in fp32; so a trained pipeline may be loaded with another precision than it was
@@ -88,18 +89,29 @@ def LSTMTagger(
     window_length: int = 32,
     precision: str = "fp32",
     crf: bool = False,
+    lookahead: int = 0,
     nO: int | None = None,
 ) -> DocModel:
     """Build an LSTM tagger. Like the model of spaCy's own tagger it returns probabilities while
     it is trained and scores when it predicts, and takes the gradient with respect to the scores.
 
     crf (bool): Whether to score sequences of labels with a linear-chain CRF, not each label alone.
+    lookahead (int): How many of the words that follow have a say in the label of a word, if the
+        LSTMs read left to right only. More make it more accurate, and a stream later.
     nO (int | None): Number of labels; None to infer it from the data.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
 
     The other settings, and what it raises: see `LSTMTok2Vec`.
     """
     settings = dict(locals())
+    _check("lookahead", lookahead, 0)
+    if lookahead and bidirectional:
+        raise ValueError(
+            f"The model setting lookahead = {lookahead} needs bidirectional = false: a model that "
+            "reads in both directions sees all words that follow."
+        )
+    if not lookahead:  # so that models can be loaded that were saved before there was a lookahead
+        del settings["lookahead"]
     if settings.pop("crf"):
         return with_crf(_build("lstm_tagger", encode, "TaggerNetwork", **settings))
     return _build("lstm_tagger", tag, "TaggerNetwork", **settings)
@@ -172,9 +184,10 @@ def predict_parts(
     has_vectors = shim.cfg["include_static_vectors"]
     groups = by_vocab(docs) if has_vectors else [(None, docs)]
     for tokens, group in groups:
-        windows = windows_of(
-            group, forms_of(group), PREDICTION_WINDOW * window_length, window_length
-        )
+        longest, context = PREDICTION_WINDOW * window_length, window_length
+        if not shim.cfg["bidirectional"]:  # whole, as a stream of words is read
+            longest, context = max(map(len, group), default=0), 0
+        windows = windows_of(group, forms_of(group), longest, context)
         for part, predicted in shim.predict(
             split(windows, MAX_WINDOWS),
             describer(shim, group),

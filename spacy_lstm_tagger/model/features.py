@@ -48,7 +48,29 @@ def type_ids(
     unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
     RETURNS (TypeIds): The ids.
     """
-    strings = find_strings(docs, forms)
+    return ids_of(
+        find_strings(docs, forms),
+        vocabulary,
+        docs[0].vocab if include_static_vectors else None,
+        unknown_rate=unknown_rate,
+    )
+
+
+def ids_of(
+    strings: Sequence[str],
+    vocabulary: Vocabulary,
+    with_vectors: Vocab | None = None,
+    *,
+    unknown_rate: float = 0.0,
+) -> TypeIds:
+    """Describe word forms in ids; see `type_ids`.
+
+    strings (Sequence[str]): (types,) the forms.
+    vocabulary (Vocabulary): The vocabulary.
+    with_vectors (Vocab | None): The vocab whose static vectors to look up, if any.
+    unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
+    RETURNS (TypeIds): The ids.
+    """
     words = _look_up(map(str.lower, strings), vocabulary["words"])
     if unknown_rate:
         rare = words > vocabulary["n_frequent"]
@@ -61,7 +83,7 @@ def type_ids(
         ),
         spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
         spelling_lengths=numpy.fromiter(map(len, spellings), dtype="int64"),
-        vectors=static_vectors(docs[0].vocab, strings) if include_static_vectors else NO_VECTORS,
+        vectors=static_vectors(with_vectors, strings) if with_vectors is not None else NO_VECTORS,
     )
 
 

@@ -170,7 +170,7 @@ class NetworkShim(PyTorchShim):
             for tokens, windows in parts:
                 yield tokens, self._predict_on_gpu(windows, describe, bf16)
             return
-        prepared = self._prepare()
+        prepared = self.prepare()
         reader, describe = prepared.reader, partial(describe, vocabulary=prepared.vocabulary)
         for tokens, windows in parts:
             yield tokens, cast(Floats2d, reader.read(windows, describe, remember=remember))
@@ -179,9 +179,12 @@ class NetworkShim(PyTorchShim):
         """Prepare the network for prediction on a CPU, unless it is; ValueError if there is none
         yet.
         """
-        return self._prepare().reader
+        return self.prepare().reader
 
-    def _prepare(self) -> Prepared:
+    def prepare(self) -> Prepared:
+        """Prepare the network for prediction on a CPU, unless it is, with what its ids mean;
+        ValueError if there is none yet.
+        """
         version, prepared = self._version, self._prepared
         if prepared is None or prepared.version is not version:
             learnt = self._require_learnt()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..prediction.inputs import TypeIds, Windows
 from ..prediction.weights import widths
 from .dropout import drop
-from .lstm import CharacterLSTM, LSTMLayer, State, lay_out, neighbours
+from .lstm import CharacterLSTM, LSTMLayer, State, following, lay_out, neighbours
 
 
 class LSTMEncoder(nn.Module):
@@ -37,6 +37,8 @@ class LSTMEncoder(nn.Module):
     bidirectional: Whether both LSTMs run in both directions, or left to right only.
     affixes: Whether to read affixes.
     include_static_vectors: Whether to read static vectors.
+    lookahead: How many of the words that follow show their LSTM's outputs, too, if it reads left to
+        right only (after Wang et al. 2016, "Lookahead Convolution Layer").
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class LSTMEncoder(nn.Module):
         bidirectional: bool,
         affixes: bool,
         include_static_vectors: bool,
+        lookahead: int = 0,
     ):
         super().__init__()
         self.directions = directions = 2 if bidirectional else 1
@@ -75,8 +78,9 @@ class LSTMEncoder(nn.Module):
             else None
         )
         self.input_width, self.n_inputs, self.width = widths(
-            word_width, character_lstm_width, lstm_width, bidirectional
+            word_width, character_lstm_width, lstm_width, bidirectional, lookahead
         )
+        self.lookahead = lookahead
         self.output_width = self.width
         self.layers = nn.ModuleList(
             LSTMLayer(directions * lstm_width if i else self.input_width, lstm_width, directions)
@@ -139,7 +143,8 @@ class LSTMEncoder(nn.Module):
             hidden = drop(hidden, dropout)
             ends.append(end)
         beside = neighbours(inputs, windows.lengths) if self.n_inputs == 3 else ()
-        outputs = torch.cat((hidden, inputs, *beside), dim=1)
+        ahead = (following(hidden, windows.lengths, 1 + i) for i in range(self.lookahead))
+        outputs = torch.cat((hidden, *ahead, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
         return outputs, state and State(*map(torch.cat, zip(*ends, strict=True)))

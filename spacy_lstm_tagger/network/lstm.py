@@ -90,6 +90,18 @@ def neighbours(vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return before, after
 
 
+def following(vectors: Tensor, lengths: Tensor, distance: int) -> Tensor:
+    """Return the vectors that follow at a distance, (positions, width); zeros behind the ends.
+
+    vectors (Tensor): (positions, width), sequences one after another.
+    lengths (Tensor): (sequences,) each at least 1.
+    distance (int): How many positions later they stand.
+    """
+    ends = lengths.cumsum(0).repeat_interleave(lengths)
+    there = torch.arange(len(vectors), device=vectors.device) + distance
+    return vectors.roll(-distance, 0) * (there < ends)[:, None]
+
+
 class LSTMLayer(nn.Module):
     """An LSTM for each direction of reading, left to right first.
 

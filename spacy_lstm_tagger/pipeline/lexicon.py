@@ -65,11 +65,7 @@ def allowed_labels(
         return None
     ids = {label: i for i, label in enumerate(labels)}
     forms, types = numpy.unique(forms_of(docs), return_inverse=True)
-    of_type = numpy.ones((len(forms), len(labels)), dtype=bool)
-    for row, form in zip(of_type, find_strings(docs, forms.tolist()), strict=True):
-        if entry := lexicon.get(form):
-            _allow_only(row, entry, ids)
-    allowed = of_type[types]
+    allowed = labels_of_forms(find_strings(docs, forms.tolist()), lexicon, labels)[types]
     end = 0
     for doc, tokens in zip(docs, given, strict=True):
         begin, end = end, end + len(doc)
@@ -77,6 +73,16 @@ def allowed_labels(
             where = f"token {token.i} ({token.text!r}), _.{extension}"
             entry = _check(where, token._.get(extension), labels, normal_form)
             _allow_only(allowed[begin + token.i], entry, ids)
+    return allowed
+
+
+def labels_of_forms(forms: Sequence[str], lexicon: Lexicon, labels: Sequence[str]) -> Bools2d:
+    """Return (forms, labels): the labels that a lexicon allows each word form."""
+    ids = {label: i for i, label in enumerate(labels)}
+    allowed = numpy.ones((len(forms), len(labels)), dtype=bool)
+    for row, form in zip(allowed, forms, strict=True):
+        if entry := lexicon.get(form):
+            _allow_only(row, entry, ids)
     return allowed
 
 

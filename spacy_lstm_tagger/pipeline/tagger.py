@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
@@ -13,6 +14,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
+from ..model.words import WordReader
 from .annotation import annotate
 from .confidence import register_extensions, require_extensions
 from .decoding import (
@@ -26,12 +28,19 @@ from .decoding import (
 )
 from .examples import check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, normal_form
-from .lexicon import Bools2d, allowed_labels, check_lexicon, register_allowed
+from .lexicon import (
+    Bools2d,
+    allowed_labels,
+    check_lexicon,
+    labels_of_forms,
+    register_allowed,
+)
 from .listeners import check_read, check_widths
 from .loss import label_loss
 from .saving import SETTINGS, SavedTagger
 from .score_weights import FACTORIES, forget_weights, use_own_factory
 from .scorer import score_labels
+from .stream import TokenStream
 
 
 class LSTMTagger(SavedTagger):
@@ -215,6 +224,18 @@ class LSTMTagger(SavedTagger):
                 self.model, emissions, self.cfg["label_smoothing"], self.labels, k
             )
 
+    def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
+        """Begin a stream of words that are tagged as they come; only NumPy computes. The model
+        must read from left to right, without a CRF.
+
+        state (dict[str, Any] | None): Where to go on: the `state` of another stream of the same
+            pipeline, in this process or another. None to begin anew.
+        RETURNS (TokenStream): The stream.
+        RAISES: ValueError if the model can't tag a stream, or if the state is not one of it.
+        """
+        with self._named_in_errors():
+            return TokenStream(WordReader(self.model, self.vocab), self._decide, state)
+
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
     ) -> tuple[float, list[Floats2d]]:
@@ -309,6 +330,18 @@ class LSTMTagger(SavedTagger):
 
     def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
         return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])
+
+    def _decide(self, words: list[str], scores: Floats2d) -> list[tuple[str, float]]:
+        """Return the label of each word, and its probability, as `predict` finds them."""
+        lexicon, labels = self.cfg["lexicon"], self.labels
+        allowed = labels_of_forms(words, lexicon, labels)
+        emissions = [self.model.ops.asarray2f(numpy.where(allowed, cast(Any, scores), -numpy.inf))]
+        (label_ids,) = best_labels(self.model, emissions)
+        (probabilities,) = self._probabilities(emissions)
+        return [
+            (labels[i], float(row[i]))
+            for i, row in zip(label_ids.tolist(), probabilities, strict=True)
+        ]
 
     @property
     def _neg_prefix(self) -> str:

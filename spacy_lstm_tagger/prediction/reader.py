@@ -5,7 +5,7 @@ LSTM reads of it, and what the skip connections tell the output. A `Reader` keep
 that have a row for each type, and computes of each token only what they don't say.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 
@@ -15,6 +15,7 @@ from .memory import Generation, Memory, Tables
 from .recurrence import Recurrence, Schedule, schedule
 from .weights import Weights, part
 
+ONE_WORD = numpy.ones(1, dtype="int64")  # the length of its text
 MAX_TYPES = 2**10  # that are embedded at a time: more would leave the caches
 
 
@@ -70,6 +71,17 @@ class Reader:
         RETURNS (Floats2d): (tokens, width) what the network returns of the tokens.
         """
 
+        with one_thread:
+            tables, rows = self._find(windows.types.tolist(), describe, remember)
+            order = schedule(windows.lengths, self._directions)
+            outputs = self._join(self._run(tables[-1], rows, order), order, tables, rows, windows)
+        return outputs if len(windows.kept) == len(outputs) else outputs[windows.kept]
+
+    def _find(
+        self, types: list[int], describe: Callable[[list[int]], TypeIds], remember: bool
+    ) -> tuple[Tables, Ints1d]:
+        """Return tables, and the row in them for each type; see `Memory.find`."""
+
         def make(types: list[int]) -> Tables:
             parts = [types[i : i + MAX_TYPES] for i in range(0, len(types), MAX_TYPES)]
             tables = [self._tables_of(self.embed(describe(some))) for some in parts]
@@ -77,16 +89,10 @@ class Reader:
                 return tables[0]
             return [numpy.concatenate(table) for table in zip(*tables, strict=True)]
 
-        with one_thread:
-            types = windows.types.tolist()
-            if remember:
-                tables, rows = self.memory.find(types, make)
-            else:
-                own = list(dict.fromkeys(types))
-                tables, rows = Generation(own, make(own)).find(types)
-            order = schedule(windows.lengths, self._directions)
-            outputs = self._join(self._run(tables[-1], rows, order), order, tables, rows, windows)
-        return outputs if len(windows.kept) == len(outputs) else outputs[windows.kept]
+        if remember:
+            return self.memory.find(types, make)
+        own = list(dict.fromkeys(types))
+        return Generation(own, make(own)).find(types)
 
     def embed(self, types: TypeIds) -> Floats2d:
         """Return (types, input_width): what the LSTM over words reads of each type."""
@@ -130,16 +136,26 @@ class Reader:
         """
         return [vectors, self._layers[0].project(vectors)]
 
-    def _run(self, projected: Floats2d, rows: Ints1d, order: Schedule) -> Floats3d:
-        """Return (directions, cells, width): hidden states of the last layer."""
+    def _run(
+        self,
+        projected: Floats2d,
+        rows: Ints1d,
+        order: Schedule,
+        layer_states: Sequence[Floats3d | None] = (None,) * 3,
+    ) -> Floats3d:
+        """Return (directions, cells, width): hidden states of the last layer.
+
+        layer_states: For each layer what `Recurrence.run` calls its state.
+        """
         first, *others = self._layers
         gates_of = first.gates_of_types(projected, rows[order.positions])
-        states = first.run(gates_of, order.columns)
-        for layer in others:
+        states = first.run(gates_of, order.columns, layer_states[0])
+        for layer, state in zip(others, layer_states[1:], strict=False):
             below = numpy.concatenate(
                 [own[cells] for own, cells in zip(states, order.cells, strict=True)], axis=1
             )
-            states = layer.run(layer.gates_of_states(below, order.positions), order.columns)
+            gates_of = layer.gates_of_states(below, order.positions)
+            states = layer.run(gates_of, order.columns, state)
         return states
 
     def _look_up(self, tables: Tables, rows: Ints1d, lengths: Ints1d) -> Iterator[Floats2d]:
@@ -167,16 +183,20 @@ class Reader:
 class TaggerReader(Reader):
     """Read as a `TaggerNetwork` does: the output layer scores the skip connections once for each
     type, and hidden states where the recurrence left them.
+
+    lookahead: How many of the words that follow have a say in the scores of a word.
     """
 
     def __init__(self, weights: Weights):
         super().__init__(weights)
         self._bias = weights["output.bias"]
         columns = numpy.ascontiguousarray(weights["output.weight"].T)
-        sizes = self._directions * [self._layers[-1].width] + self._n_inputs * [self._input_width]
-        parts = numpy.split(columns, numpy.cumsum(sizes)[:-1])
-        self._of_states = parts[: self._directions]
-        self._of_inputs = parts[self._directions :]
+        n_of_states = len(columns) - self._n_inputs * self._input_width
+        n_states = n_of_states // self._layers[-1].width
+        self.lookahead = n_states - self._directions
+        parts = numpy.split(columns[:n_of_states], n_states)
+        self._of_states, self._of_next = parts[: self._directions], parts[self._directions :]
+        self._of_inputs = numpy.split(columns[n_of_states:], self._n_inputs)
 
     @property
     def width(self) -> int:
@@ -197,7 +217,40 @@ class TaggerReader(Reader):
             scores += found
         for own, weights, cells in zip(states, self._of_states, order.cells, strict=True):
             scores += (own @ weights)[cells]
+        ends = windows.lengths.cumsum().repeat(windows.lengths)
+        for distance, weights in enumerate(self._of_next, start=1):
+            there = numpy.arange(distance, distance + len(rows))
+            here = numpy.flatnonzero(there < ends)
+            scores[here] += (states[0] @ weights)[order.cells[0, there[here]]]
         return scores
+
+    def start(self) -> list[Floats3d]:
+        """Return the state before the first word: zeros, (2, 1, width) for each layer."""
+        return [numpy.zeros((2, 1, layer.width), dtype="float32") for layer in self._layers]
+
+    def step(
+        self,
+        word: int,
+        describe: Callable[[list[int]], TypeIds],
+        state: list[Floats3d],
+        *,
+        remember: bool = True,
+    ) -> Floats2d:
+        """Read the next word of a text from left to right.
+
+        word (int): The number of its type.
+        describe (Callable): As for `read`; so is `remember`.
+        state (list[Floats3d]): What `start` returned, or what the step before left there;
+            overwritten.
+        RETURNS (Floats2d): (1 + lookahead, labels) what the word adds to its own scores, to those
+            of the word before it, and so on.
+        """
+        with one_thread:
+            tables, rows = self._find([word], describe, remember)
+            (hidden,) = self._run(tables[-1], rows, schedule(ONE_WORD, 1), state)
+            scores = [hidden[0] @ weights for weights in (*self._of_states, *self._of_next)]
+            scores[0] += tables[0][rows[0]]
+        return numpy.stack(scores)
 
 
 def reader_of(weights: Weights) -> Reader:

@@ -144,11 +144,14 @@ class Recurrence:
 
         return gates_of
 
-    def run(self, gates_of: GatesOf, columns: list[int]) -> Floats3d:
+    def run(self, gates_of: GatesOf, columns: list[int], state: Floats3d | None = None) -> Floats3d:
         """Read sequences.
 
         gates_of (Callable): Returns what the inputs tell the gates, as `gates_of_types` says.
         columns (list[int]): How many sequences are read at each step, at least one step.
+        state (Floats3d | None): (2, sequences, width) the hidden and the cell state from which
+            sequences of one length are read left to right; overwritten with those that they end
+            with. None for zeros.
         RETURNS (Floats3d): (directions, cells, width) hidden states.
         """
         directions, width, most = self.directions, self.width, columns[0]
@@ -157,6 +160,8 @@ class Recurrence:
         # Each step leaves its cells in the one buffer, and reads those before it in the other.
         buffers = numpy.empty((2, len(products)), dtype="float32")
         hidden = cell = numpy.zeros((directions, most, width), dtype="float32")
+        if state is not None:
+            hidden, cell = 2 * state[:1], state[1:]
         n_before, here, end = 0, 0, 0
         for block in _blocks(columns):
             begin, end = end, end + sum(block)
@@ -182,6 +187,8 @@ class Recurrence:
                 times(hidden, o, out=hidden)
                 first = last
         times(states, HALF, out=states)
+        if state is not None:
+            state[:1], state[1:] = hidden, cell
         return states
 
 

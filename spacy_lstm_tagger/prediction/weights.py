@@ -9,7 +9,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def widths(
-    word_width: int, character_lstm_width: int, lstm_width: int, bidirectional: bool
+    word_width: int,
+    character_lstm_width: int,
+    lstm_width: int,
+    bidirectional: bool,
+    lookahead: int = 0,
 ) -> tuple[int, int, int]:
     """Return how wide the input of an `LSTMEncoder` is for each word, how many inputs its skip
     connections append to its output, and how wide its output is.
@@ -17,7 +21,8 @@ def widths(
     directions = 2 if bidirectional else 1
     n_inputs = 3 if bidirectional else 1
     input_width = word_width + directions * character_lstm_width
-    return input_width, n_inputs, directions * lstm_width + n_inputs * input_width
+    n_states = directions + lookahead
+    return input_width, n_inputs, n_states * lstm_width + n_inputs * input_width
 
 
 def shapes_of(
@@ -34,12 +39,15 @@ def shapes_of(
     bidirectional: bool,
     affixes: bool,
     include_static_vectors: bool,
+    lookahead: int = 0,
     n_labels: int | None = None,
 ) -> Shapes:
     """Return the shape of each weight of an `LSTMEncoder`, whose arguments these are; or of a
     `TaggerNetwork`, if there are labels. So a file can be checked before a network is made.
     """
-    input_width, _, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
+    input_width, _, width = widths(
+        word_width, character_lstm_width, lstm_width, bidirectional, lookahead
+    )
     directions = 2 if bidirectional else 1
     shapes: Shapes = {"words.weight": (1 + n_words, word_width)}
     if affixes:

@@ -394,7 +394,8 @@ def test_a_long_doc_is_predicted_as_if_it_were_one_window(
         make_model(architecture, window_length=40, **settings).predict(doc), expected, 1e-3
     )
     bare = make_model(architecture, **{"window_length": 1, **settings}).predict(doc)
-    assert numpy.abs(bare[0] - expected[0]).max() > 1e-2
+    # Left to right, a Doc is read whole, whatever the length of windows.
+    assert (numpy.abs(bare[0] - expected[0]).max() > 1e-2) == bidirectional
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

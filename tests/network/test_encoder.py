@@ -38,6 +38,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"depth": 3},
     {"depth": 3, "bidirectional": False},
     {"bidirectional": False},
+    {"bidirectional": False, "lookahead": 2},
     {"character_lstm_width": 0},
     {"character_lstm_width": 0, "depth": 2, "bidirectional": False},
     {"affixes": False},
@@ -156,7 +157,10 @@ def encode_slowly(
         zeros = torch.zeros_like(vectors[:1])
         before, after = torch.cat((zeros, vectors[:-1])), torch.cat((vectors[1:], zeros))
         neighbours = (before, after) if lstm.bidirectional else ()
-        outputs.append(torch.cat((output, vectors, *neighbours), dim=1))
+        behind = torch.zeros(encoder.lookahead, output.shape[1])
+        padded = torch.cat((output, behind))
+        ahead = [padded[i + 1 :][: len(output)] for i in range(encoder.lookahead)]
+        outputs.append(torch.cat((output, *ahead, vectors, *neighbours), dim=1))
         ends.append(end)
     hidden, cell = zip(*ends, strict=True)
     return torch.cat(outputs), State(torch.stack(hidden, 1), torch.stack(cell, 1))

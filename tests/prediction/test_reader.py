@@ -40,6 +40,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"n_labels": 4},
     {"n_labels": 4, "depth": 2},
     {"n_labels": 1, "bidirectional": False},
+    {"n_labels": 4, "bidirectional": False, "lookahead": 1},
+    {"n_labels": 4, "bidirectional": False, "lookahead": 5, "depth": 2},
 ]
 LENGTHS = [4, 1, 6, 2, 2]
 TYPES = [17, 4, 0, 99, 23, 8, 5, 41]  # the numbers by which they are known
