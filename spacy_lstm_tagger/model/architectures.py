@@ -39,10 +39,10 @@ def LSTMTok2Vec(
     window_length: int = 32,
     precision: str = "fp32",
 ) -> DocModel:
-    """Build an LSTM encoder for use as a `tok2vec`. Its output for a word is that of the LSTM, and
-    what the LSTM reads of the word and its two neighbours: 2 * lstm_width + 3 * (word_width +
-    2 * character_lstm_width) values. Left to right only, it is lstm_width + word_width +
-    character_lstm_width values, of the word alone.
+    """Build an LSTM encoder for use as a `tok2vec`. Its output for a word joins the output of the
+    LSTM to what the LSTM reads of the word and its two neighbours: 2 * lstm_width + 3 * (word_width
+    + 2 * character_lstm_width) values. If it reads left to right only, the neighbours are left out:
+    lstm_width + word_width + character_lstm_width values.
 
     word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
     character_width (int): Width of the embedding of a character.
@@ -61,10 +61,10 @@ def LSTMTok2Vec(
         prediction it is eight times as many, and as much context again on either side as a
         training window is long; shorter Docs are read whole. Left to right only, prediction reads
         all Docs whole.
-    precision (str): What the LSTMs compute in, be it in training or in prediction: "fp32", or
-        "bf16" (bfloat16), which is faster on processors that have instructions for it. Weights are
-        kept in fp32; so a trained pipeline may be loaded with another precision than it was
-        saved with.
+    precision (str): What the LSTMs compute in when they are trained, and on a GPU also when they
+        predict: "fp32", or "bf16" (bfloat16), which is faster on processors that have instructions
+        for it. Weights are kept in fp32, so a trained pipeline can be loaded with another precision
+        than it was saved with.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
     """
@@ -179,7 +179,7 @@ def predict_parts(
         Docs, and their vectors or scores.
     """
     shim = cast(NetworkShim, model.shims[0])
-    # What is remembered of a type must not depend on the vectors, which may be exchanged; and what
+    # What is remembered of a type must not depend on the vectors, which can be exchanged; and what
     # stands beside a Doc must not decide which vocab's vectors it gets.
     has_vectors = shim.cfg["include_static_vectors"]
     groups = by_vocab(docs) if has_vectors else [(None, docs)]
@@ -252,8 +252,8 @@ def init(
     """Learn the vocabulary and build the network for it.
 
     The component `lstm_tagger` leaves all training Docs in the attribute "training_docs". Other
-    components show their model no more than ten, in X; by then spaCy has put each string of the
-    training data into the vocab, whence their words come, though not their frequencies. Words
+    components show their model no more than ten, in X. By then spaCy has put each string of the
+    training data into the vocab: this is where their words come from, without frequencies. Words
     that never occur in training stay what they are at first: equal to an unknown word.
     """
     docs, model.attrs["training_docs"] = model.attrs["training_docs"], None

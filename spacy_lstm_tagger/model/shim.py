@@ -1,4 +1,4 @@
-"""A torch network as a citizen of a Thinc model: forward, backward, averages, saving, threads."""
+"""A torch network as a part of a Thinc model: forward, backward, averages, saving, threads."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -81,11 +81,10 @@ class Prepared(NamedTuple):
 class NetworkShim(PyTorchShim):
     """Hold a torch network whose sizes become known only when it meets data.
 
-    Differs from Thinc's own shim, as far as its version 8.3 goes: averaged weights reach the
-    network, and the trained ones come back even after an exception; prediction changes nothing
-    but what is remembered, so threads can share the network, and on a CPU it needs no torch, which
-    is imported where it is needed; nothing is pickled when it is saved; a copy is optimized apart
-    from its original.
+    It differs from the shim of Thinc 8.3. Averaged weights reach the network, and the trained ones
+    come back even after an exception. Prediction changes only what is remembered, so threads can
+    share the network; on a CPU it doesn't need torch, which is imported only where it is needed.
+    Nothing is pickled when it is saved. A copy is optimized separately from its original.
 
     One thread at a time may change the weights. Predictions in other threads see old weights, new
     ones or, during a step of an optimizer or `use_params`, some of both; but nothing that they
@@ -148,7 +147,7 @@ class NetworkShim(PyTorchShim):
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def predict(  # type: ignore[override]  # types are described when there is need
+    def predict(  # type: ignore[override]  # types are described when they are needed
         self,
         parts: Iterable[tuple[Ints1d, Windows]],
         describe: Callable[..., Any],
@@ -193,7 +192,7 @@ class NetworkShim(PyTorchShim):
             self._prepared = prepared
         return prepared
 
-    def begin_update(  # type: ignore[override]  # the dropout rate is no state of ours
+    def begin_update(  # type: ignore[override]  # the dropout rate is an argument here
         self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
     ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.

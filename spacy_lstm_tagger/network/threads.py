@@ -14,9 +14,10 @@ from threadpoolctl import ThreadpoolController
 def one_thread() -> Iterator[None]:
     """Keep PyTorch to the calling thread.
 
-    Time steps are too small a work to share: a second thread gains little on an idle machine,
-    costs a multiple on a busy one, and makes a forked process wait forever for threads that it
-    doesn't have. Texts are what is shared, by `nlp.pipe(n_process=...)` or the application.
+    Time steps are too little work to share. A second thread gains little on an idle machine, makes
+    a busy one several times slower, and lets a forked process wait forever for threads that it
+    doesn't have. To use more cores, share out texts: by `nlp.pipe(n_process=...)`, or in the
+    application.
 
     The number of threads of OpenMP and MKL is set, which each thread has for itself. So
     `torch.get_num_threads()` says the same as before afterwards, and meanwhile in other threads;
