@@ -62,7 +62,7 @@ def _array(values: list[Any]) -> numpy.ndarray:
 
 
 def _arrow_array(name: str, values: list[Any]) -> Any:
-    """Return an Arrow array of a type that doesn't depend on the values: all lists may be empty."""
+    """Return an Arrow array of a type that doesn't depend on the values: all lists can be empty."""
     import pyarrow
 
     types = {

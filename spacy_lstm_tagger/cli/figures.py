@@ -62,7 +62,7 @@ def grouped(scored: Evaluation, keys: Ints, names: Sequence[str]) -> list[Figure
 
 
 def by_knowledge(scored: Evaluation, known: Iterable[str] | None) -> list[Figures]:
-    """Return the accuracy of words that training had, and of those that it lacked."""
+    """Return the accuracy of words that training had, and of words that it lacked."""
     if known is None:
         return []
     words = set(known)

@@ -37,7 +37,7 @@ def require_paths(paths: Iterable[Path]) -> None:
 
 
 def require_free(paths: Iterable[Path], *, force: bool) -> None:
-    """Raise a ValueError if there is something at a path, and it may not be overwritten."""
+    """Raise a ValueError if there is something at a path, and it must not be overwritten."""
     for path in paths:
         if path.is_dir():
             raise ValueError(f"{path} is a folder; name a file")

@@ -1,1 +1,1 @@
-"""What joins spaCy to PyTorch: Thinc models, from Docs to scores."""
+"""What joins spaCy to the networks: Thinc models, from Docs to scores."""

@@ -86,8 +86,8 @@ class NetworkShim(PyTorchShim):
     share the network; on a CPU it doesn't need torch, which is imported only where it is needed.
     Nothing is pickled when it is saved. A copy is optimized separately from its original.
 
-    One thread at a time may change the weights. Predictions in other threads see old weights, new
-    ones or, during a step of an optimizer or `use_params`, some of both; but nothing that they
+    Only one thread at a time can change the weights. Predictions in other threads see old weights,
+    new ones or, during a step of an optimizer or `use_params`, some of both; but nothing that they
     prepared or remembered of old weights is used after the change.
     """
 

@@ -1,1 +1,1 @@
-"""What is PyTorch alone: networks, from ids to scores."""
+"""PyTorch alone: networks, from ids to scores."""

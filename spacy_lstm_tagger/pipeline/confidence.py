@@ -1,8 +1,8 @@
-"""Probabilities in, Docs that carry them and tokens that tell them out.
+"""Probabilities in; Docs that carry them, and tokens that report them, out.
 
 `doc._.tag_probabilities` is the (tokens, labels) array, `doc._.tag_labels` names its columns,
 `token._.tag_confidence` is the probability of the token's label, and `token._.tag_k_best(k)` its k
-most probable labels; "tag" stands for pos and morph, too.
+most probable labels; for pos and morph, the names begin with these.
 
 A Doc carries the probabilities of the tagger that wrote its labels, and which tokens they belong
 to; all in `doc.user_data`, under the key of an extension.

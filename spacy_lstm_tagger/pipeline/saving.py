@@ -93,7 +93,7 @@ class SavedTagger(Tagger):
     def _check(
         self, parts: Mapping[str, bytes], exclude: Iterable[str]
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Return the cfg and what Thinc wrote of the model, if they may be taken."""
+        """Return the cfg and what Thinc wrote of the model, if they can be taken."""
         for name in ("cfg", "model"):
             if name not in parts and name not in exclude:
                 raise ValueError(f"there is no {name!r}")
@@ -178,7 +178,7 @@ def _open_model(data: bytes, model: Model) -> dict[str, Any]:
 
 
 def _fill(model: Model, message: dict[str, Any]) -> None:
-    """Give a model what was saved. What may still be refused comes first: the networks, which
+    """Give a model what was saved. What can still be refused comes first: the networks, which
     know their settings, and change only if they accept them.
     """
     nodes = list(model.walk())

@@ -77,7 +77,7 @@ class LSTMTagger(SavedTagger):
             makes a tagger more accurate, and its probabilities more honest.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
         store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
-            labels; see `confidence.py`. It may be changed at any time.
+            labels; see `confidence.py`. It can be changed at any time.
         scorer (Callable | None): The scoring method.
         RAISES: ValueError if the attribute is none of the three, or if probabilities are to be
             stored under an extension that the application has for something else.
@@ -145,8 +145,8 @@ class LSTMTagger(SavedTagger):
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
         labels (Sequence[str] | None): The labels; None to read them from the examples.
-        lexicon (dict[str, list[str]] | None): The labels that each word form may have, just as it
-            is spelled; the forms that it lacks may have any.
+        lexicon (dict[str, list[str]] | None): The labels that each word form can have, just as it
+            is spelled; other forms can have any.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
             label can't be one of the attribute's, if the lexicon gives a form no label, or one
             that the component lacks, or if the model listens to a component of another width.
@@ -287,7 +287,7 @@ class LSTMTagger(SavedTagger):
 
         stream (Iterable[Doc]): The Docs.
         batch_size (int): How many are read at a time.
-        YIELDS (Doc): The Docs in their order, without those that the error handler was given.
+        YIELDS (Doc): The Docs in their order, without the ones that went to the error handler.
         """
         for docs in minibatch(stream, size=batch_size):
             yield from self._pipe_batch(docs)

@@ -155,6 +155,6 @@ def _candidates(
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:
-    """Keep the n with the highest scores, these first; of equals, those that came first."""
+    """Keep the n with the highest scores, the highest first; of equals, the first to come."""
     ordered = sorted(chosen.items(), key=lambda item: -item[1].score)
     return dict(ordered[:n])

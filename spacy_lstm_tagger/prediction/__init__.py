@@ -1,1 +1,1 @@
-"""What is NumPy alone: trained weights and ids in, scores out, on a CPU."""
+"""NumPy alone: trained weights and ids in, scores out, on a CPU."""
