@@ -25,7 +25,7 @@ def doc() -> Doc:
 
 @pytest.fixture
 def sure(doc: Doc) -> Doc:
-    store(doc, "tag", LABELS, numpy.concatenate([PROBABILITIES, PROBABILITIES[:1]]))
+    store(doc, "tag", "lstm_tagger", LABELS, numpy.concatenate([PROBABILITIES, PROBABILITIES[:1]]))
     return doc
 
 
