@@ -112,7 +112,8 @@ def test_entry_points_are_what_decorators_registered() -> None:
         for keys, function in catalogue.REGISTRY.items()
         if getattr(function, "__module__", "").startswith("spacy_lstm_tagger.")
     }
-    assert registered == {(namespace_of(entry.group), entry.name) for entry in ENTRY_POINTS}
+    named = {(namespace_of(entry.group), entry.name) for entry in ENTRY_POINTS}
+    assert registered == {name for name in named if name[0] != "cli"}  # no decorator names commands
     assert {("architectures", f"spacy-lstm-tagger.{a.__name__}.v1") for a in ARCHITECTURES} < (
         registered
     )
