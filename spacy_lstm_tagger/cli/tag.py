@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from packaging.version import Version
-from spacy.about import __version__
 from spacy.cli._util import import_code, setup_gpu
 from spacy.language import Language
 from tqdm import tqdm
@@ -147,13 +144,6 @@ def _run(run: Callable[[Task], Done], tasks: list[Task], n_process: int) -> Iter
             yield future.result()
 
 
-def _zone(nlp: Language) -> AbstractContextManager[Any]:
-    """Return a context after which the pipeline forgets the words that it met there; before spaCy
-    3.8.15 it would forget too much.
-    """
-    return nlp.memory_zone() if Version(__version__) >= Version("3.8.15") else nullcontext()
-
-
 def _tag_file(
     task: Task,
     *,
@@ -169,7 +159,7 @@ def _tag_file(
     try:
         texts = read_texts(task.source, text_key)
         while some := list(islice(texts, BATCHES_PER_ZONE * batch_size)):
-            with _zone(nlp):
+            with nlp.memory_zone():
                 docs = ((text.to_doc(nlp), text) for text in some)
                 for doc, text in nlp.pipe(docs, as_tuples=True, batch_size=batch_size):
                     writer.add(doc, text)

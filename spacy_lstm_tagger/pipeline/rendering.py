@@ -7,7 +7,7 @@ from zlib import crc32
 from spacy.tokens import Doc, Token
 from spacy.util import is_in_jupyter
 
-from .confidence import register_extensions
+from .confidence import confidence, k_best, register_extensions
 
 STYLE = """
 .lstm-tags { line-height: 3.1; color: #1b1f24; background: #fff; padding: .5rem; }
@@ -82,8 +82,8 @@ def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
 
 
 def _token(token: Token, label: str, attribute: str, n_best: int) -> str:
-    sure = token._.get(f"{attribute}_confidence") if n_best else 1.0
-    best = token._.get(f"{attribute}_k_best")(n_best) if n_best else []
+    sure = confidence(attribute, token) if n_best else 1.0
+    best = k_best(token, n_best, attribute=attribute) if n_best else []
     rows = "".join(f"<li>{escape(name)} {share:.2f}</li>" for name, share in best)
     shown = f'<ul class="best">{rows}</ul>' if rows else ""
     focus = ' tabindex="0"' if best else ""
