@@ -13,6 +13,7 @@ from spacy_lstm_tagger.cli.loading import read_corpus
 
 TAGS = ["DET", "NN", "V", "DET", "NN"]
 SECOND = ["NN", "V", "DET", "NN"]
+EMPTY = "\t_" * 8
 LINE = "{}\t{}\tlemma\tX\tOLD\tA=B\t{}\tdep\t_\tMisc=1\n"
 
 
@@ -26,6 +27,7 @@ def files(corpus: Path, tmp_path: Path) -> Path:
     (folder / "b.jsonl").write_text(f'{{"text": "{first}", "id": 1}}\n{{"text": "{second}"}}\n')
     sentences = ["".join(LINE.format(i, w, i - 1) for i, w in enumerate(s.split(), 1))
                  for s in (first, second)]  # fmt: skip
+    sentences[0] = sentences[0].replace("\n4\t", f"\n4-5\ttheapple{EMPTY}\n4\t")
     (folder / "c.conllu").write_text("# sent_id = 7\n" + "\n".join(sentences))
     docs = list(DocBin().from_disk(corpus).get_docs(spacy.blank("xx").vocab))
     DocBin(docs=docs[:2]).to_disk(folder / "d.spacy")
