@@ -165,8 +165,11 @@ def _tag_file(
                     writer.add(doc, text)
                     n_texts += 1
                     n_tokens += len(doc)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         writer.discard()
         return Done(task, n_texts, n_tokens, str(error))
+    except BaseException:  # an interruption, too, leaves no unfinished file
+        writer.discard()
+        raise
     writer.finish()
     return Done(task, n_texts, n_tokens)

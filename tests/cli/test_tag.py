@@ -10,6 +10,8 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli.loading import read_corpus
+from spacy_lstm_tagger.cli.tag import tag_files
+from spacy_lstm_tagger.cli.writing import ConlluWriter
 
 TAGS = ["DET", "NN", "V", "DET", "NN"]
 SECOND = ["NN", "V", "DET", "NN"]
@@ -155,3 +157,15 @@ def test_processes_write_the_same(
         for name in ("one", "two")
     )
     assert one == two
+
+
+def test_an_interruption_leaves_no_unfinished_file(
+    pipeline: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ConlluWriter, "text_of", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        tag_files(pipeline, [files], tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
