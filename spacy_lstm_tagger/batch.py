@@ -29,7 +29,7 @@ from .pipeline.tagger import LSTMTagger
 Batch = TypeVar("Batch")
 Row = dict[str, Any]
 
-# So many word forms stay in the vocab: some 10 MB.
+# So many word forms stay in the vocab: some 50 MB.
 N_WORDS = 50_000
 
 # A memory zone frees the words of all threads.
