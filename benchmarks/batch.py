@@ -130,8 +130,10 @@ SYSTEMS: dict[str, tuple[Callable[[str, Path, int], None], list[int]]] = {
 def run(name: str, pipeline: str, folder: Path, n: int) -> float:
     """Run a system in a process of its own; return the seconds that it took."""
     command = [sys.executable, __file__, pipeline, str(folder), "--run", name, "--workers", str(n)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(printed.split()[-1])
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    seconds = float(printed.split()[-1])
+    print(f"{name}, {n}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return seconds
 
 
 def main() -> None:
