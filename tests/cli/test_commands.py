@@ -32,7 +32,14 @@ def test_the_entry_point_imports_next_to_nothing() -> None:
     names, commands = json.loads(subprocess.check_output(command, text=True))
     assert commands == sorted(COMMANDS)
     others = {name.split(".")[0] for name in names}
-    assert others <= {"spacy_lstm_tagger", "numpy", "threadpoolctl", "importlib", "email"}
+    assert others <= {
+        "spacy_lstm_tagger",
+        "numpy",
+        "safetensors",
+        "threadpoolctl",
+        "importlib",
+        "email",
+    }
     assert not [name for name in names if name.startswith("spacy_lstm_tagger.network")]
     own = {name for name in names if name.startswith("spacy_lstm_tagger.cli")}
     assert own == {"spacy_lstm_tagger.cli", "spacy_lstm_tagger.cli.commands"}
