@@ -1,6 +1,7 @@
 """Probabilities and gold labels in, the loss and its gradient out."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from thinc.api import SequenceCategoricalCrossentropy
@@ -49,3 +50,17 @@ def label_loss(
                     gradient[i, j] = own[i, j]
                     loss += own[i, j] ** 2
     return float(loss), gradients
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Raise a ValueError if a loss is infinite or no number: from there, training is lost.
+
+    loss (float): The loss of a batch.
+    step (int): How many steps the optimizer has taken.
+    """
+    if not isfinite(loss):
+        raise ValueError(
+            f"the loss is {loss} in step {step} of training. Train with a lower learn_rate, or "
+            "with grad_clip = 1.0: see [training.optimizer] in the config. The pipeline that was "
+            "saved last as model-best is as good as it was."
+        )

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import nan
 from typing import Any, cast
 
 import numpy
+from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.util import minibatch
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Model, Optimizer
 from thinc.types import Floats2d, Ints1d
 
 from ..model.words import WordReader
@@ -36,7 +38,7 @@ from .lexicon import (
     register_allowed,
 )
 from .listeners import check_read, check_widths
-from .loss import label_loss
+from .loss import check_finite, label_loss
 from .saving import SETTINGS, SavedTagger
 from .score_weights import FACTORIES, forget_weights, use_own_factory
 from .scorer import score_labels
@@ -98,6 +100,7 @@ class LSTMTagger(SavedTagger):
         )
         self.cfg["attribute"] = attribute
         self.cfg["lexicon"] = {}
+        self._n_steps = 0
         register_extensions(attribute)
         register_allowed(attribute)
         self.store_probabilities = store_probabilities
@@ -164,6 +167,7 @@ class LSTMTagger(SavedTagger):
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         if nlp is not None:
             forget_weights(nlp, self._other_scores)
+        self._n_steps = 0
         docs = [example.x for example in examples]
         for node in self.model.walk():
             if "training_docs" in node.attrs:
@@ -236,6 +240,27 @@ class LSTMTagger(SavedTagger):
         with self._named_in_errors():
             return TokenStream(WordReader(self.model, self.vocab), self._decide, state)
 
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch; see `spacy.pipeline.Tagger.update`.
+
+        RAISES: as `get_loss`; if the loss is no number, the model stays as it was.
+        """
+        try:
+            return super().update(examples, drop=drop, sgd=sgd, losses=losses)
+        except ValueError as error:
+            if str(error) != Errors.E940:  # which spaCy raises where scores are no numbers
+                raise
+            with self._named_in_errors():
+                check_finite(nan, self._n_steps)
+            raise
+
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
     ) -> tuple[float, list[Floats2d]]:
@@ -245,7 +270,7 @@ class LSTMTagger(SavedTagger):
         scores (list[Floats2d]): (tokens, labels) probabilities of each Doc.
         RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens whose label is
             missing or can't be aligned have none.
-        RAISES: ValueError if the component lacks a gold label.
+        RAISES: ValueError if the component lacks a gold label, or if the loss is no number.
         """
         validate_examples(examples, "LSTMTagger.get_loss")
         gold = [
@@ -255,13 +280,24 @@ class LSTMTagger(SavedTagger):
         with self._named_in_errors():
             used = {label for labels in gold for label in labels if label}
             check_known(used, self.labels, self._neg_prefix)
-        return label_loss(
+        loss, gradients = label_loss(
             scores,
             gold,
             self.labels,
             label_smoothing=self.cfg["label_smoothing"],
             neg_prefix=self._neg_prefix,
         )
+        with self._named_in_errors():
+            check_finite(loss, self._n_steps)
+        return loss, gradients
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Let an optimizer change the model, and count the steps of training.
+
+        sgd (Optimizer): The optimizer.
+        """
+        super().finish_update(sgd)
+        self._n_steps += 1
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
         """Write labels to the Docs, and probabilities if `predict` found some.
