@@ -66,6 +66,7 @@ model = ${components.tags.model}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pipeline", help="folder of a pipeline that the guide's pages run with")
+    parser.addoption("--campaign", action="store_true", help="run tests/campaign in its whole size")
 
 
 @pytest.fixture
