@@ -17,6 +17,7 @@ from thinc.api import Model
 from thinc.util import convert_recursive, is_xp_array
 
 from ..model.garbage import collection_unchanged
+from ..model.with_crf import is_crf
 
 FORMAT = 1  # 0 is that of files without a number and a checksum
 LEARNT = ("labels", "lexicon")
@@ -109,7 +110,10 @@ class SavedTagger(Tagger):
 
     def _take(self, cfg: dict[str, Any], message: dict[str, Any] | None) -> None:
         if message is not None:
-            _fill(self.model, message)
+            # Other threads may be reading a CRF: they go on with all of the old one.
+            model = self.model.copy() if is_crf(self.model) else self.model
+            _fill(model, message)
+            self.model = model
         self.cfg = cfg
 
     def _merge(self, saved: dict[str, Any]) -> dict[str, Any]:

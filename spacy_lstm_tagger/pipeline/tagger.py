@@ -198,11 +198,11 @@ class LSTMTagger(SavedTagger):
             `store_probabilities`, the probabilities as well.
         RAISES: ValueError if what a token is allowed is no list of the component's labels.
         """
-        docs = list(docs)
+        docs, model = list(docs), self.model
         if not self.store_probabilities:
-            return LabelIds(predict_labels(self.model, docs, self._allowed(docs)))
-        emissions = self._emissions(docs)
-        return LabelIds(best_labels(self.model, emissions), self._probabilities(emissions))
+            return LabelIds(predict_labels(model, docs, self._allowed(docs)))
+        emissions = emissions_of(model, docs, self._allowed(docs))
+        return LabelIds(best_labels(model, emissions), self._probabilities(model, emissions))
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Floats2d]:
         """Find the probability of each label, without annotating the Docs.
@@ -212,7 +212,8 @@ class LSTMTagger(SavedTagger):
             row's sum is 1. With a CRF they are the marginal probabilities.
         RAISES: ValueError as `predict`.
         """
-        return self._probabilities(self._emissions(docs))
+        docs, model = list(docs), self.model
+        return self._probabilities(model, emissions_of(model, docs, self._allowed(docs)))
 
     def k_best(self, doc: Doc, k: int) -> list[Labelling]:
         """Find the k most probable sequences of labels, without annotating the Doc.
@@ -222,11 +223,10 @@ class LSTMTagger(SavedTagger):
         RETURNS (list[Labelling]): The sequences, the best first.
         RAISES: ValueError if k is less than 1, or more than there are sequences; and as `predict`.
         """
-        (emissions,) = self._emissions([doc])
+        model = self.model
+        (emissions,) = emissions_of(model, [doc], self._allowed([doc]))
         with self._named_in_errors():
-            return best_sequences(
-                self.model, emissions, self.cfg["label_smoothing"], self.labels, k
-            )
+            return best_sequences(model, emissions, self.cfg["label_smoothing"], self.labels, k)
 
     def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
         """Begin a stream of words that are tagged as they come; only NumPy computes. The model
@@ -360,12 +360,10 @@ class LSTMTagger(SavedTagger):
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
 
-    def _emissions(self, docs: Iterable[Doc]) -> list[Floats2d]:
-        docs = list(docs)
-        return emissions_of(self.model, docs, self._allowed(docs))
-
-    def _probabilities(self, emissions: list[Floats2d]) -> list[Floats2d]:
-        return probabilities_of(self.model, emissions, self.cfg["label_smoothing"])
+    def _probabilities(
+        self, model: Model[list[Doc], list[Floats2d]], emissions: list[Floats2d]
+    ) -> list[Floats2d]:
+        return probabilities_of(model, emissions, self.cfg["label_smoothing"])
 
     def _decide(self, words: list[str], scores: Floats2d) -> list[tuple[str, float]]:
         """Return the label of each word, and its probability, as `predict` finds them."""
@@ -373,7 +371,7 @@ class LSTMTagger(SavedTagger):
         allowed = labels_of_forms(words, lexicon, labels)
         emissions = [self.model.ops.asarray2f(numpy.where(allowed, cast(Any, scores), -numpy.inf))]
         (label_ids,) = best_labels(self.model, emissions)
-        (probabilities,) = self._probabilities(emissions)
+        (probabilities,) = self._probabilities(self.model, emissions)
         return [
             (labels[i], float(row[i]))
             for i, row in zip(label_ids.tolist(), probabilities, strict=True)
