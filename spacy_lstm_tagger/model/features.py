@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 from spacy.attrs import NAMES, ORTH
+from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import to_numpy
@@ -98,13 +99,22 @@ def find_strings(docs: Sequence[Doc], forms: Iterable[int]) -> list[str]:
 
 def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
     """Look up the vectors of word forms in a vocab, by the attribute that its vectors have as keys:
-    the form itself, or what the vocab knows of the form without a text, such as its lower case.
+    the form itself, or what the vocab knows of the form without a text, such as its lower case. A
+    form that has no vector gets that of its lower case; if there is none, that of its title case.
 
     RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
     """
     vectors = vocab.vectors
     name = NAMES[vectors.attr].lower()
-    keys = [getattr(vocab[form], name) for form in forms]
+
+    def key_of(form: str) -> int:
+        return get_string_id(form) if name == "orth" else getattr(vocab[form], name)
+
+    keys = [key_of(form) for form in forms]
+    for in_another_case in (str.lower, str.title):
+        for i, key in enumerate(keys):
+            if key not in vectors:
+                keys[i] = key_of(in_another_case(forms[i]))
     found = to_numpy(vectors.get_batch(keys)).astype("float32")
     found[[key not in vectors for key in keys]] = 0  # get_batch returns the table's last row
     return found

@@ -17,10 +17,10 @@ hypothesis = pytest.importorskip("hypothesis")
 
 N_EXAMPLES = {"whole": 2000, "share": 20}
 TEXTS = [
-    "The dog ate the apple".split(),
+    ["The", "dog", "ate", "the", "apple"],
     [],
     ["an", "unknown", "🐈", " "],
-    "Everybody read that book that dog".split(),
+    ["Everybody", "read", "that", "book", "that", "dog"],
 ]
 FOUND = pytest.StashKey[list[str]]()
 

@@ -228,7 +228,7 @@ def test_words_without_a_vector_are_zero(make_docs: MakeDocs) -> None:
 
 
 @pytest.mark.parametrize(
-    "attr, expected", [("ORTH", [[1.0], [0.0], [2.0]]), ("LOWER", [[1.0], [1.0], [1.0]])]
+    "attr, expected", [("ORTH", [[1.0], [1.0], [2.0]]), ("LOWER", [[1.0], [1.0], [1.0]])]
 )
 def test_static_vectors_are_keyed_as_the_table_says(
     make_docs: MakeDocs, attr: str, expected: list[list[float]]
@@ -238,6 +238,15 @@ def test_static_vectors_are_keyed_as_the_table_says(
         token.lex.lower = docs[0].vocab.strings.add("dog")
     with_vectors(docs, {"dog": [1.0], "DOG": [2.0]}, attr)
     assert static_vectors(docs[0].vocab, ["dog", "Dog", "DOG"]).tolist() == expected
+
+
+def test_forms_without_a_vector_get_that_of_another_case(make_docs: MakeDocs) -> None:
+    docs = with_vectors(make_docs("dog DOG"), {"dog": [1.0], "DOG": [2.0], "Paris": [3.0]})
+    n_strings = len(docs[0].vocab.strings)
+    forms = ["dog", "Dog", "DOG", "dOG", "Paris", "PARIS", "paris", "Cat"]
+    expected = [[1.0], [1.0], [2.0], [1.0], [3.0], [3.0], [3.0], [0.0]]
+    assert static_vectors(docs[0].vocab, forms).tolist() == expected
+    assert len(docs[0].vocab.strings) == n_strings
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
