@@ -36,6 +36,7 @@ from thinc.api import Config
 ROOT = Path(__file__).parent.parent
 REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
 BASELINE = "spacy-cnn"
+RECIPE = "spacy-cnn-our-recipe"
 FEATURE_CRF = "sklearn-crf"
 Labelled = list[tuple[list[str], list[str]]]  # the words and labels of each sentence
 Run = dict[str, Any]
@@ -67,6 +68,12 @@ def spacy_config(lang: str, encoder: dict[str, Any] | None = None) -> Config:
     return config
 
 
+def with_our_recipe(config: Config) -> Config:
+    """Train another pipeline as `tagger.cfg` trains: dropout, batches, optimizer, patience."""
+    ours = load_config(ROOT / "configs" / "tagger.cfg", interpolate=False)
+    return config.merge({"training": ours["training"]})
+
+
 def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config]]:
     """Name the systems that are spaCy pipelines; the changes are made to our own."""
     bilstm = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "depth": 1, "dropout": 0.0}
@@ -77,6 +84,7 @@ def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config
     }
     return {
         BASELINE: lambda: spacy_config(lang),
+        RECIPE: lambda: with_our_recipe(spacy_config(lang)),
         "spacy-bilstm": lambda: spacy_config(lang, bilstm),
         **ours,
     }
