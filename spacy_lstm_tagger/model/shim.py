@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-from zlib import crc32
 
 import numpy
-import safetensors.numpy
-import srsly
 from thinc.api import NumpyOps, Optimizer, PyTorchShim, get_current_ops, torch2xp, xp2torch
 from thinc.shims import Shim
 from thinc.types import Floats2d, FloatsXd
@@ -16,16 +13,11 @@ from thinc.util import get_torch_default_device
 
 from ..prediction.inputs import Windows
 from ..prediction.reader import Reader, reader_of
-from ..prediction.weights import Weights, shapes_of
-from .garbage import collection_unchanged
-from .vocabulary import from_lists, to_lists
+from .learnt import Learnt, load, save
 from .windows import Ints1d
 
 if TYPE_CHECKING:
     import torch
-
-FORMAT = 1  # of what is saved; 0 had no number
-CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
 
 def require_torch() -> Any:
@@ -37,34 +29,6 @@ def require_torch() -> Any:
             "Training needs PyTorch, and so does prediction on a GPU: pip install torch"
         ) from error
     return torch
-
-
-class Learnt(NamedTuple):
-    """All that a network has learnt; replaced as a whole, so no thread sees parts of two.
-
-    sizes: The arguments of the network that the data decided.
-    vocabulary: What the ids of its input mean.
-    weights: The weights that were loaded, as long as no torch network is needed.
-    network: The torch network. If both are missing, nothing was learnt yet.
-    """
-
-    sizes: dict[str, int]
-    vocabulary: Any
-    weights: Weights | None
-    network: Any
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was learnt yet."""
-        return self.weights is None and self.network is None
-
-    def all_weights(self) -> Weights:
-        """Return the weights, shared with the network if there is one."""
-        if self.network is not None:
-            state = self.network.state_dict()
-            return {name: values.detach().cpu().numpy() for name, values in state.items()}
-        assert self.weights is not None
-        return self.weights
 
 
 class Prepared(NamedTuple):
@@ -263,57 +227,14 @@ class NetworkShim(PyTorchShim):
                         parameters[name].data.copy_(values)
 
     def to_bytes(self) -> bytes:
-        """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
-
-        RETURNS (bytes): A checksum, and what it guards.
-        """
-        learnt = self._learnt
-        weights = None if learnt.is_empty else safetensors.numpy.save(dict(learnt.all_weights()))
-        contents = srsly.msgpack_dumps(
-            {
-                "format": FORMAT,
-                "network": self._network_class,
-                "settings": self.cfg,
-                "sizes": learnt.sizes,
-                "vocabulary": learnt.vocabulary and to_lists(learnt.vocabulary),
-                "weights": weights,
-            }
-        )
-        return crc32(contents).to_bytes(CHECKSUM_LENGTH, "big") + contents
+        """Serialize all that was configured and learnt; see `learnt.save`."""
+        return save(self._learnt, self._network_class, self.cfg)
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
-        """Load the weights of the network that was saved.
-
-        bytes_data (bytes): What `to_bytes` returned.
-        RETURNS (NetworkShim): The shim itself.
-        RAISES: ValueError if the data are damaged, or were saved with other settings; the network
-            stays as it was.
-        """
-        contents = memoryview(bytes_data)[CHECKSUM_LENGTH:]
-        if crc32(contents) != int.from_bytes(bytes_data[:CHECKSUM_LENGTH], "big") or not contents:
-            raise ValueError("the network's weights are damaged: their checksum is wrong")
-        with collection_unchanged():
-            message = srsly.msgpack_loads(contents)
-        if message.get("format", 0) > FORMAT:
-            raise ValueError(
-                f"the network has format {message['format']}, of a newer version of "
-                f"spacy-lstm-tagger; this version reads formats up to {FORMAT}. Upgrade it."
-            )
-        here = {"network": self._network_class, **self.cfg}
-        saved = {"network": message["network"], **message["settings"]}
-        if saved != here:
-            differences = ", ".join(
-                f"{name} = {saved.get(name)!r} (here {here.get(name)!r})"
-                for name in {**saved, **here}
-                if saved.get(name) != here.get(name)
-            )
-            raise ValueError(f"it was saved with other settings: {differences}")
-        weights = message["weights"]
-        loaded = None if weights is None else self._check(message["sizes"], weights)
-        vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
-        self._learnt = Learnt(message["sizes"], vocabulary, loaded, None)
+        """Load what was saved; see `learnt.load`. What is refused leaves the network as it was."""
+        self._learnt = load(bytes_data, self._network_class, self.cfg)
         self._version = object()
-        if loaded is not None and not isinstance(get_current_ops(), NumpyOps):
+        if not self._learnt.is_empty and not isinstance(get_current_ops(), NumpyOps):
             self.network  # noqa: B018  # to the GPU
         return self
 
@@ -358,16 +279,6 @@ class NetworkShim(PyTorchShim):
                 "(nlp.initialize or spacy train), or load a trained pipeline."
             )
         return learnt
-
-    def _check(self, sizes: dict[str, int], data: bytes) -> Weights:
-        """Return weights that were saved, if they are those of a network of these sizes."""
-        weights = safetensors.numpy.load(data)
-        expected = shapes_of(**cast(Any, {**self.cfg, **sizes}))
-        found = {name: values.shape for name, values in weights.items()}
-        if found != expected:
-            wrong = sorted(name for name, _ in found.items() ^ expected.items())
-            raise ValueError(f"its weights are not those of its network: {', '.join(wrong)}")
-        return {name: values.astype("float32", copy=False) for name, values in weights.items()}
 
     def _make_network(self, sizes: dict[str, int]) -> Any:
         from ..network import encoder

@@ -19,9 +19,11 @@ from thinc.api import SGD, Adam, Model, set_dropout_rate
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
+from spacy_lstm_tagger.model import learnt
 from spacy_lstm_tagger.model import shim as shim_module
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
-from spacy_lstm_tagger.model.shim import CHECKSUM_LENGTH, NetworkShim
+from spacy_lstm_tagger.model.learnt import CHECKSUM_LENGTH
+from spacy_lstm_tagger.model.shim import NetworkShim
 from spacy_lstm_tagger.prediction.inputs import TypeIds
 from spacy_lstm_tagger.prediction.reader import Reader, reader_of
 
@@ -682,9 +684,9 @@ def test_a_loaded_model_predicts_without_a_torch_network(
 def test_a_network_of_a_newer_format_is_refused(
     shim: NetworkShim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = shim_module.FORMAT + 1
+    newer = learnt.FORMAT + 1
     with monkeypatch.context() as later:
-        later.setattr(shim_module, "FORMAT", newer)
+        later.setattr(learnt, "FORMAT", newer)
         data = shim.to_bytes()
     with pytest.raises(ValueError, match=f"format {newer}, of a newer version"):
         shim.from_bytes(data)
