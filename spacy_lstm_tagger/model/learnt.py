@@ -3,12 +3,13 @@
 from typing import Any, NamedTuple, cast
 from zlib import crc32
 
+import numpy
 import safetensors.numpy
 import srsly
 
 from ..prediction.weights import Weights, shapes_of
 from .garbage import collection_unchanged
-from .vocabulary import from_lists, to_lists
+from .vocabulary import check_vocabulary, from_lists, to_lists
 
 FORMAT = 1  # of what is saved; 0 had no number
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
@@ -95,6 +96,8 @@ def load(data: bytes, network_class: str, settings: dict[str, Any]) -> Learnt:
     sizes, weights = message["sizes"], message["weights"]
     loaded = None if weights is None else _check(weights, {**settings, **sizes})
     vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
+    if loaded is not None:
+        check_vocabulary(vocabulary, sizes)
     return Learnt(sizes, vocabulary, loaded, None)
 
 
@@ -106,4 +109,7 @@ def _check(data: bytes, sizes_and_settings: dict[str, Any]) -> Weights:
     if found != expected:
         wrong = sorted(name for name, _ in found.items() ^ expected.items())
         raise ValueError(f"its weights are not those of its network: {', '.join(wrong)}")
-    return {name: values.astype("float32", copy=False) for name, values in weights.items()}
+    for name, values in weights.items():
+        if values.dtype != "float32" or not numpy.isfinite(values).all():
+            raise ValueError(f"its weights are no finite numbers in fp32: {name}")
+    return weights

@@ -94,6 +94,24 @@ def from_lists(lists: dict[str, Any]) -> Vocabulary:
     return cast(Vocabulary, parts)
 
 
+def check_vocabulary(vocabulary: Vocabulary, sizes: dict[str, int]) -> None:
+    """Check a vocabulary that was loaded against the sizes of its network.
+
+    vocabulary (Vocabulary): The vocabulary.
+    sizes (dict[str, int]): How many words, affixes and characters the network knows.
+    RAISES: ValueError if it has others, or what is no text.
+    """
+    parts = {"words": vocabulary["words"], "affixes": vocabulary["affixes"]}
+    for name, ids in {**parts, "characters": vocabulary["characters"]}.items():
+        n = sizes[f"n_{name}"]
+        if len(ids) != n or not all(isinstance(key, str) for key in ids):
+            raise ValueError(f"its vocabulary is damaged: it must have {n} {name}")
+        if set(ids.values()) != set(range(1, n + 1)):
+            raise ValueError(f"its vocabulary is damaged: its {name} have wrong ids")
+    if not 0 <= vocabulary["n_frequent"] <= sizes["n_words"]:
+        raise ValueError("its vocabulary is damaged: its number of frequent words is wrong")
+
+
 def _number(counts: "Counter[str]", min_frequency: int) -> dict[str, int]:
     return _ids([key for key, count in counts.most_common() if count >= min_frequency])
 

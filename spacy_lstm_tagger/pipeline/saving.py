@@ -18,6 +18,7 @@ from thinc.util import convert_recursive, is_xp_array
 
 from ..model.garbage import collection_unchanged
 from ..model.with_crf import is_crf
+from .lexicon import check_lexicon
 
 FORMAT = 1  # 0 is that of files without a number and a checksum
 LEARNT = ("labels", "lexicon")
@@ -32,6 +33,7 @@ class SavedTagger(Tagger):
         component that was saved: then the config wins.
     """
 
+    model: Any
     cfg: dict[str, Any]
     configured: dict[str, Any]
 
@@ -122,6 +124,7 @@ class SavedTagger(Tagger):
         """
         if saved["attribute"] != self.cfg["attribute"]:
             raise ValueError(f"it was saved with attribute = {saved['attribute']!r}")
+        _check_cfg(saved)
         configured = saved.get("configured", {})
         changed = {
             name: saved[name]
@@ -155,10 +158,10 @@ def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
     known = {"attribute", *LEARNT, *SETTINGS}
     if saved.keys() == known - {"store_probabilities"}:
         return saved  # of format 0
-    number = saved.get("format")
-    if isinstance(number, int) and number > FORMAT:
+    number = saved.get("format", FORMAT)
+    if not isinstance(number, int) or number > FORMAT:
         raise ValueError(
-            f"it has format {number}, of a newer version of spacy-lstm-tagger; this version "
+            f"it has format {number!r}, of a newer version of spacy-lstm-tagger; this version "
             f"reads formats up to {FORMAT}. Upgrade: pip install --upgrade spacy-lstm-tagger"
         )
     checksum = saved.pop("checksum", None)
@@ -167,10 +170,22 @@ def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
     return saved
 
 
+def _check_cfg(saved: dict[str, Any]) -> None:
+    labels, smoothing = saved["labels"], saved["label_smoothing"]
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError("its labels are no list of texts")
+    if len(set(labels)) < len(labels):
+        raise ValueError("it has a label twice")
+    check_lexicon(saved["lexicon"], labels, str)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"its label_smoothing = {smoothing!r} is no probability")
+
+
 def _open_model(data: bytes, model: Model) -> dict[str, Any]:
     """Return what Thinc wrote of a model, if the structure and the sizes of this one fit."""
     message = convert_recursive(is_xp_array, model.ops.asarray, srsly.msgpack_loads(data))
     if model.can_from_dict(message, strict=False):
+        _check_params(message, model.ops.xp)
         return message
     sizes = [
         f"{size} = {value} (here {node.get_dim(size)}) of {node.name!r}"
@@ -179,6 +194,19 @@ def _open_model(data: bytes, model: Model) -> dict[str, Any]:
         if node.has_dim(size) and node.get_dim(size) != value
     ]
     raise ValueError(f"its model is another one: {', '.join(sizes) or 'it has other layers'}")
+
+
+def _check_params(message: dict[str, Any], xp: Any) -> None:
+    """Check what the layers above the networks have learnt, such as the transitions of a CRF."""
+    for node, params in zip(message["nodes"], message["params"], strict=True):
+        n_labels = node["dims"].get("nO")
+        for name, values in params.items():
+            if values is None:
+                continue
+            if values.dtype != "float32" or not xp.isfinite(values).all():
+                raise ValueError(f"its model's {name} are no finite numbers in fp32")
+            if name == "transitions" and values.shape != (n_labels, n_labels):
+                raise ValueError(f"its model's {name} are not those of {n_labels} labels")
 
 
 def _fill(model: Model, message: dict[str, Any]) -> None:

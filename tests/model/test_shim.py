@@ -39,7 +39,12 @@ SETTINGS: dict[str, Any] = {
     "affixes": True,
     "include_static_vectors": False,
 }
+VOCABULARY_PARTS = ["words", "affixes", "characters"]
 SIZES = {"n_words": 5, "n_affixes": 5, "n_characters": 5, "vector_width": 0, "n_labels": N_LABELS}
+VOCABULARY = {
+    **{name: dict(zip("abcde", range(1, 6), strict=True)) for name in VOCABULARY_PARTS},
+    "n_frequent": 2,
+}
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"depth": 2, "bidirectional": False},
@@ -86,7 +91,7 @@ def make_model(docs: list[Doc]) -> MakeModel:
 def shim() -> NetworkShim:
     torch.manual_seed(0)
     shim = NetworkShim("TaggerNetwork", SETTINGS)
-    shim.build({"words": {}}, **SIZES)
+    shim.build(VOCABULARY, **SIZES)
     return shim
 
 
@@ -445,9 +450,11 @@ def with_weights(shim: NetworkShim, weights: dict[str, numpy.ndarray]) -> bytes:
     [
         {"more.weight": numpy.zeros((2, 2), "float32")},
         {"words.weight": numpy.zeros((2, 2), "float32")},
+        {"output.bias": numpy.full(N_LABELS, numpy.nan, "float32")},
+        {"output.bias": numpy.zeros(N_LABELS, "float64")},
         {"output.bias": None},
     ],
-    ids=["one more", "other shape", "one less"],
+    ids=["one more", "other shape", "not a number", "other type", "one less"],
 )
 def test_weights_must_have_names_and_shapes_of_the_network(
     shim: NetworkShim, change: dict[str, Any]
@@ -455,7 +462,7 @@ def test_weights_must_have_names_and_shapes_of_the_network(
     before = shim.to_bytes()
     weights = {name: value.numpy() for name, value in shim.network.state_dict().items()} | change
     weights = {name: value for name, value in weights.items() if value is not None}
-    with pytest.raises(ValueError, match=f"not those of its network: {next(iter(change))}"):
+    with pytest.raises(ValueError, match=f"its weights are no.*: {next(iter(change))}"):
         shim.from_bytes(with_weights(shim, weights))
     assert shim.to_bytes() == before
 
