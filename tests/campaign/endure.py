@@ -16,7 +16,7 @@ from typing import Any
 import spacy
 from spacy.language import Language
 
-WORDS = "The dog ate the apple Everybody read that book".split()
+WORDS = ["The", "dog", "ate", "the", "apple", "Everybody", "read", "that", "book"]
 BATCH = 1000
 N_CLIENTS, N_TEXTS = 16, 10  # of the server, and of each request
 CHECKED = 100  # one of so many Docs is compared with what another pipeline says

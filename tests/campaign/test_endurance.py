@@ -1,4 +1,4 @@
-"""A million Docs of new words: no wrong answer, and no more memory than spaCy's own strings take."""
+"""A million Docs of new words: no wrong answer, no more memory than spaCy's strings take."""
 
 import json
 import subprocess
