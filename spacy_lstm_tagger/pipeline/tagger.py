@@ -1,19 +1,15 @@
 """Scores in, annotated Docs out: the component `lstm_tagger`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from math import nan
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import numpy
-from spacy.errors import Errors
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
 from spacy.util import minibatch
 from spacy.vocab import Vocab
-from thinc.api import Model, Optimizer
+from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
 from ..model.words import WordReader
@@ -28,32 +24,22 @@ from .decoding import (
     predict_labels,
     probabilities_of,
 )
-from .examples import check_any, check_known, labels_to_learn, read_examples
-from .labels import aligned_labels, normal_form
-from .lexicon import (
-    Bools2d,
-    allowed_labels,
-    check_lexicon,
-    labels_of_forms,
-    register_allowed,
-)
-from .listeners import check_read, check_widths
-from .loss import check_finite, label_loss
-from .saving import SETTINGS, SavedTagger
-from .score_weights import FACTORIES, forget_weights, use_own_factory
+from .learning import LearningTagger
+from .lexicon import Bools2d, allowed_labels, labels_of_forms, register_allowed
+from .listeners import check_read
+from .saving import SETTINGS
+from .score_weights import FACTORIES, use_own_factory
 from .scorer import score_labels
 from .stream import TokenStream
 
 
-class LSTMTagger(SavedTagger):
-    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph, and that
-    shows its model all training Docs when it is initialized.
+class LSTMTagger(LearningTagger):
+    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph.
 
     made_for: The pipeline whose factory made it, until it has its place there.
     """
 
     made_for: Language | None = None
-    _other_scores: Sequence[str] = ()
 
     def __init__(
         self,
@@ -100,7 +86,6 @@ class LSTMTagger(SavedTagger):
         )
         self.cfg["attribute"] = attribute
         self.cfg["lexicon"] = {}
-        self._n_steps = 0
         register_extensions(attribute)
         register_allowed(attribute)
         self.store_probabilities = store_probabilities
@@ -119,11 +104,6 @@ class LSTMTagger(SavedTagger):
             self._other_scores = use_own_factory(nlp, self, self.attribute)
 
     @property
-    def attribute(self) -> str:
-        """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
-        return self.cfg["attribute"]
-
-    @property
     def store_probabilities(self) -> bool:
         """Whether Docs that are annotated carry the probabilities of all labels."""
         return self.cfg["store_probabilities"]
@@ -134,61 +114,6 @@ class LSTMTagger(SavedTagger):
             with self._named_in_errors():
                 require_extensions(self.attribute)
         self.cfg["store_probabilities"] = value
-
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        labels: Sequence[str] | None = None,
-        lexicon: dict[str, list[str]] | None = None,
-    ) -> None:
-        """Learn the labels and the vocabulary, and build the model for them.
-
-        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
-        nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels; None to read them from the examples.
-        lexicon (dict[str, list[str]] | None): The labels that each word form can have, just as it
-            is spelled; other forms can have any.
-        RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
-            label can't be one of the attribute's, if the lexicon gives a form no label, or one
-            that the component lacks, or if the model listens to a component of another width.
-        """
-        with self._named_in_errors():
-            if nlp is not None:
-                check_widths(self.model, nlp)
-            examples = read_examples(get_examples)
-            if labels is None:
-                labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
-        for label in labels:
-            self.add_label(label)
-        with self._named_in_errors():
-            check_any(self.labels, examples, self.attribute)
-            self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
-        if nlp is not None:
-            forget_weights(nlp, self._other_scores)
-        self._n_steps = 0
-        docs = [example.x for example in examples]
-        for node in self.model.walk():
-            if "training_docs" in node.attrs:
-                node.attrs["training_docs"] = docs
-        sample = docs[:10]
-        n_labels = len(self.labels)
-        Y = [self.model.ops.alloc2f(len(doc), n_labels) for doc in sample]
-        self.model.initialize(X=sample, Y=Y)
-
-    def add_label(self, label: str) -> int:
-        """Add a label.
-
-        label (str): The label; morphological features in any order.
-        RETURNS (int): 1, or 0 if the component has it already.
-        RAISES: ValueError if it is no string, no label for the attribute, or if the model was
-            initialized with other labels already.
-        """
-        if isinstance(label, str):
-            with self._named_in_errors():
-                label = self._normal_form(label)
-        return super().add_label(label)
 
     def predict(self, docs: Iterable[Doc]) -> LabelIds:
         """Choose a label for each token: of the best sequence of labels, if the model has a CRF.
@@ -240,65 +165,6 @@ class LSTMTagger(SavedTagger):
         with self._named_in_errors():
             return TokenStream(WordReader(self.model, self.vocab), self._decide, state)
 
-    def update(
-        self,
-        examples: Iterable[Example],
-        *,
-        drop: float = 0.0,
-        sgd: Optimizer | None = None,
-        losses: dict[str, float] | None = None,
-    ) -> dict[str, float]:
-        """Learn from a batch; see `spacy.pipeline.Tagger.update`.
-
-        RAISES: as `get_loss`; if the loss is no number, the model stays as it was.
-        """
-        try:
-            return super().update(examples, drop=drop, sgd=sgd, losses=losses)
-        except ValueError as error:
-            if str(error) != Errors.E940:  # which spaCy raises where scores are no numbers
-                raise
-            with self._named_in_errors():
-                check_finite(nan, self._n_steps)
-            raise
-
-    def get_loss(
-        self, examples: Iterable[Example], scores: list[Floats2d]
-    ) -> tuple[float, list[Floats2d]]:
-        """Find the loss of a batch and its gradient with respect to the scores.
-
-        examples (Iterable[Example]): The batch.
-        scores (list[Floats2d]): (tokens, labels) probabilities of each Doc.
-        RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens whose label is
-            missing or can't be aligned have none.
-        RAISES: ValueError if the component lacks a gold label, or if the loss is no number.
-        """
-        validate_examples(examples, "LSTMTagger.get_loss")
-        gold = [
-            [label or None for label in aligned_labels(example, self.attribute)]
-            for example in examples
-        ]
-        with self._named_in_errors():
-            used = {label for labels in gold for label in labels if label}
-            check_known(used, self.labels, self._neg_prefix)
-        loss, gradients = label_loss(
-            scores,
-            gold,
-            self.labels,
-            label_smoothing=self.cfg["label_smoothing"],
-            neg_prefix=self._neg_prefix,
-        )
-        with self._named_in_errors():
-            check_finite(loss, self._n_steps)
-        return loss, gradients
-
-    def finish_update(self, sgd: Optimizer) -> None:
-        """Let an optimizer change the model, and count the steps of training.
-
-        sgd (Optimizer): The optimizer.
-        """
-        super().finish_update(sgd)
-        self._n_steps += 1
-
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
         """Write labels to the Docs, and probabilities if `predict` found some.
 
@@ -340,16 +206,6 @@ class LSTMTagger(SavedTagger):
         else:
             yield from docs
 
-    @contextmanager
-    def _named_in_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
-
-    def _normal_form(self, label: str) -> str:
-        return normal_form(label, self.attribute, self.vocab)
-
     def _allowed(self, docs: list[Doc]) -> Bools2d | None:
         with self._named_in_errors():
             for doc in docs:
@@ -376,7 +232,3 @@ class LSTMTagger(SavedTagger):
             (labels[i], float(row[i]))
             for i, row in zip(label_ids.tolist(), probabilities, strict=True)
         ]
-
-    @property
-    def _neg_prefix(self) -> str:
-        return self.cfg["neg_prefix"] or ""
