@@ -309,7 +309,7 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
         "forward": ("shim.py", "begin_update"),
         "backward": ("shim.py", "backprop"),
         "optimizer": ("shim.py", "finish_update"),
-        "loss": ("tagger.py", "get_loss"),
+        "loss": ("learning.py", "get_loss"),
         "ids": ("features.py", "type_ids"),
         "spaCy's copies of examples": ("language.py", "_copy_examples"),
     }
