@@ -80,7 +80,7 @@ def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config
     ours = {
         path.stem: (lambda path=path: load_config(path, overrides=changes))
         for path in sorted((ROOT / "configs").glob("*.cfg"))
-        if path.stem not in ("tutorial", "shared", "pretrained")
+        if path.stem not in ("tutorial", "shared", "pipeline", "pretrained")
     }
     return {
         BASELINE: lambda: spacy_config(lang),

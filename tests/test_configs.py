@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 import spacy
 from spacy.cli.init_config import fill_config
+from spacy.pipeline.tok2vec import Tok2VecListener
+from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import dict_to_dot, load_config
+from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
+SHARING = [path for path in CONFIGS if "[components.tok2vec]" in path.read_text("utf8")]
 MODEL = "components.lstm_tagger.model"
 # In which settings each config differs from tagger.cfg; "*" stands for sections of its own.
 DIFFERENCES = {
@@ -38,6 +42,20 @@ DIFFERENCES = {
         f"{MODEL}.tok2vec.*",
         "components.lstm_pos.*",
         "components.lstm_morph.*",
+    ],
+    "pipeline": [
+        "paths.train",
+        "paths.dev",
+        "nlp.pipeline",
+        "components.tok2vec.*",
+        f"{MODEL}.@architectures",
+        f"{MODEL}.tok2vec.*",
+        "components.lstm_pos.*",
+        "components.lstm_morph.*",
+        "components.trainable_lemmatizer.*",
+        "components.senter.*",
+        "components.parser.*",
+        "training.score_weights.sents_f",
     ],
     "pretrained": [
         "paths.raw_text",
@@ -84,21 +102,44 @@ DIFFERENCES = {
         "initialize.vectors",
     ],
 }
+# What spaCy's own components write.
+WRITTEN = {"trainable_lemmatizer": "LEMMA", "senter": "SENT_START", "parser": "DEP"}
 QUIET = {"@loggers": "spacy.ConsoleLogger.v3", "console_output": False}
+
+
+@pytest.fixture
+def parsed(tmp_path: Path) -> dict[str, str]:
+    """The paths of a corpus that has lemmas and dependencies, which corpus/english lacks."""
+    doc = Doc(
+        Vocab(),
+        words=["Ann", "ate", "apples", ".", "Dogs", "bark", "."],
+        tags=["NNP", "VBD", "NNS", ".", "NNS", "VBP", "."],
+        pos=["PROPN", "VERB", "NOUN", "PUNCT", "NOUN", "VERB", "PUNCT"],
+        morphs=["Number=Sing", "Tense=Past", "Number=Plur", "", "Number=Plur", "Tense=Pres", ""],
+        lemmas=["Ann", "eat", "apple", ".", "dog", "bark", "."],
+        heads=[1, 1, 1, 1, 5, 5, 5],
+        deps=["nsubj", "ROOT", "obj", "punct", "nsubj", "ROOT", "punct"],
+    )
+    DocBin(docs=[doc] * 30).to_disk(tmp_path / "parsed.spacy")
+    return {f"paths.{split}": str(tmp_path / "parsed.spacy") for split in ("train", "dev")}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_as_it_stands(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, parsed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     few_steps = {"training.max_steps": 4, "training.eval_frequency": 2, "training.logger": QUIET}
+    if path.stem == "pipeline":
+        few_steps.update(parsed)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
     for name in nlp.pipe_names:
         if isinstance(tagger := nlp.get_pipe(name), LSTMTagger):
             assert doc.has_annotation(tagger.attribute.upper())
+        elif name in WRITTEN:
+            assert doc.has_annotation(WRITTEN[name])
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -106,9 +147,22 @@ def test_config_scores_what_its_components_learn(path: Path) -> None:
     config = load_config(path)
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     pipes = [pipe for _, pipe in nlp.components]
-    learnt = {pipe.attribute for pipe in pipes if isinstance(pipe, LSTMTagger)}
+    learnt = {f"{pipe.attribute}_acc" for pipe in pipes if isinstance(pipe, LSTMTagger)}
+    for name in set(WRITTEN) & set(nlp.pipe_names):
+        scores = nlp.get_pipe_meta(name).default_score_weights
+        learnt |= {score for score, weight in scores.items() if weight}
     weights = nlp.config["training"]["score_weights"]
-    assert {name for name, weight in weights.items() if weight} == {f"{a}_acc" for a in learnt}
+    assert {name for name, weight in weights.items() if weight} == learnt
+
+
+@pytest.mark.parametrize("path", SHARING, ids=lambda path: path.stem)
+def test_listeners_of_a_config_follow_its_encoder(path: Path) -> None:
+    config = load_config(path)
+    config["components"]["tok2vec"]["model"]["lstm_width"] = 16
+    nlp = spacy.util.load_model_from_config(config, auto_fill=True)
+    nodes = [node for _, pipe in nlp.components for node in pipe.model.walk()]
+    listeners = {node.get_dim("nO") for node in nodes if isinstance(node, Tok2VecListener)}
+    assert listeners == {nlp.get_pipe("tok2vec").model.get_dim("nO")}
 
 
 def settings_of(path: Path) -> dict[str, Any]:

@@ -26,7 +26,9 @@ def check_widths(model: DocModel, nlp: Language) -> None:
                 raise ValueError(
                     f"its model listens to {name!r} with width = {needed}, but what {name!r} "
                     f"writes is {width} wide: set width = {width} for its "
-                    "spacy.Tok2VecListener.v1 in the config"
+                    "spacy.Tok2VecListener.v1 in the config, or let the width follow: "
+                    "spacy-lstm-tagger.LSTMListener.v1 with encoder = ${components."
+                    f"{name}.model}}"
                 )
 
 
