@@ -18,14 +18,16 @@ from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as run_training
 from spacy.util import load_config
-from thinc.api import Config
+from thinc.api import Config, Optimizer
+
+from spacy_lstm_tagger import LSTMTagger
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "tutorial.cfg"
 PATHS = {"paths.train": str(ROOT / "corpus" / "tutorial" / "train.spacy")}
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 QUIET = {"@loggers": "spacy.ConsoleLogger.v3", "console_output": False}
-TEXT = "Everybody read that book"
+TEXT, TAGS = "Everybody read that book", ["NN", "V", "DET", "NN"]
 
 
 def config(**changes: Any) -> Config:
@@ -82,12 +84,19 @@ def test_killed_training_leaves_a_pipeline(tmp_path: Path, size: Callable, tell:
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("crf", [False, True])
-def test_training_stops_where_the_loss_is_no_number(tmp_path: Path, crf: bool) -> None:
-    changes = {"training.optimizer.learn_rate": 1e38, "components.lstm_tagger.model.crf": crf}
-    nlp = init_nlp(config(**changes, **{"training.eval_frequency": 1}))
-    with pytest.raises(ValueError, match=r"lstm_tagger: .*step \d+.*learn_rate"):
-        run_training(nlp, tmp_path)
-    assert spacy.load(tmp_path / "model-best")(TEXT).has_annotation("TAG")
+def test_training_stops_where_the_loss_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crf: bool
+) -> None:
+    def diverge(component: LSTMTagger, sgd: Optimizer) -> None:
+        sgd.learn_rate = 1e38 if component._n_steps == 30 else 0.5
+        finish_update(component, sgd)
+
+    finish_update = LSTMTagger.finish_update
+    monkeypatch.setattr(LSTMTagger, "finish_update", diverge)
+    changes = {"training.eval_frequency": 10, "components.lstm_tagger.model.crf": crf}
+    with pytest.raises(ValueError, match=r"lstm_tagger: the loss is nan in step 3\d.*learn_rate"):
+        run_training(init_nlp(config(**changes)), tmp_path)
+    assert [token.tag_ for token in spacy.load(tmp_path / "model-best")(TEXT)] == TAGS
 
 
 def test_loss_that_is_no_number_is_refused(pipeline: Language, make_examples: Callable) -> None:
