@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).parent / "endure.py"
-N_DOCS = {"pipe": 1_000_000, "zones": 1_000_000, "server": 200_000}
-SLACK = 24  # megabytes that the second half can take, beside those of spaCy's strings
+N_DOCS = 1_000_000
+SLACK = 64  # megabytes: what is remembered of word types is forgotten when it is so much
 
 
 def endure(saved: Path, mode: str, n: int) -> dict[str, Any]:
@@ -26,21 +26,20 @@ def growth(memory: list[int]) -> int:
     return memory[-1] - memory[len(memory) // 2 - 1]
 
 
-@pytest.mark.parametrize("mode", N_DOCS)
+@pytest.mark.parametrize("mode", ["pipe", "zones", "server"])
 def test_memory_is_flat_and_answers_are_right(
     saved: Path, size: Callable, tell: Callable, mode: str
 ) -> None:
     if not size(True, False):
         pytest.skip("only --campaign does so: it takes minutes")
-    n = N_DOCS[mode]
-    found = endure(saved, mode, n)
-    allowed = 0 if mode == "zones" else growth(endure(saved, "tokens", n)["MB"])
+    found = endure(saved, mode, N_DOCS)
+    allowed = 0 if mode == "zones" else growth(endure(saved, "tokens", N_DOCS)["MB"])
     tell(f"Endurance: {mode}: {found}; spaCy's strings alone took {allowed} MB of the second half")
-    assert found["docs"] == n and found["checked"] >= n // 100 and not found["wrong"]
+    assert found["docs"] == N_DOCS and found["checked"] >= N_DOCS // 100 and not found["wrong"]
     assert growth(found["MB"]) <= allowed + SLACK
 
 
-@pytest.mark.parametrize("mode", N_DOCS)
+@pytest.mark.parametrize("mode", ["pipe", "zones", "server"])
 def test_answers_are_right(saved: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     if mode == "server":
         pytest.importorskip("fastapi")

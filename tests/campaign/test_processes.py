@@ -79,7 +79,7 @@ WAYS = [
 def test_processes_tag_as_one_does(
     saved: Path, tmp_path: Path, size: Callable, tell: Callable, method: str, where: str
 ) -> None:
-    n_rounds, n = size(10, 1), size(500, 20)
+    n_rounds, n = size(5, 1), size(300, 20)
     if not size(True, (method, where) == ("fork", "from a thread")):
         pytest.skip("only --campaign does so: to start a process takes seconds")
     script = tmp_path / "script.py"
