@@ -14,8 +14,8 @@ N_DOCS = 1_000_000
 SLACK = 64  # megabytes: what is remembered of word types is forgotten when it is so much
 
 
-def endure(saved: Path, mode: str, n: int) -> dict[str, Any]:
-    command = [sys.executable, SCRIPT, saved, mode, str(n)]
+def endure(*arguments: object) -> dict[str, Any]:
+    command = [sys.executable, SCRIPT, *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
@@ -33,7 +33,7 @@ def test_memory_is_flat_and_answers_are_right(
     if not size(True, False):
         pytest.skip("only --campaign does so: it takes minutes")
     found = endure(saved, mode, N_DOCS)
-    allowed = 0 if mode == "zones" else growth(endure(saved, "tokens", N_DOCS)["MB"])
+    allowed = 0 if mode == "zones" else growth(endure(saved, mode, N_DOCS, "tokens")["MB"])
     tell(f"Endurance: {mode}: {found}; spaCy's strings alone took {allowed} MB of the second half")
     assert found["docs"] == N_DOCS and found["checked"] >= N_DOCS // 100 and not found["wrong"]
     assert growth(found["MB"]) <= allowed + SLACK
