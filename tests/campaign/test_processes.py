@@ -87,5 +87,5 @@ def test_processes_tag_as_one_does(
     command = [sys.executable, script, saved, method, where, str(n)]
     for _ in range(n_rounds):
         run = subprocess.run(command, capture_output=True, text=True, timeout=WATCHDOG)
-        assert run.stdout.split() == ["True", "2"], run.stderr
+        assert run.stdout.split() == ["True", "2"], run.stdout + run.stderr
     tell(f"Processes: {method}, {where}: {n_rounds} times {n} Docs, 0 wrong, 0 hung")
