@@ -1,11 +1,12 @@
 """What a config can ask of corpora: to use their own tokens; to read their words beforehand."""
 
+import warnings
 from collections.abc import Callable, Iterator
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import registry, resolve_dot_names
+from spacy.util import registry
 
 
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
@@ -32,17 +33,14 @@ def use_reference_tokens(nlp: Language, example: Example) -> Iterator[Example]:
 
 @registry.callbacks("spacy-lstm-tagger.read_words.v1")
 def create_word_reader(corpora: list[str]) -> Callable[[Language], None]:
-    """Return a callback for `[initialize.before_init]` that shows the pipeline's vocab the words
-    of corpora before any model is initialized. `LSTMTok2Vec` needs it for `spacy pretrain`, which
-    initializes models before it reads a text; list the pretraining and the training corpus, as
-    the vocabulary of the pretrained weights is the one that training goes on with.
+    """Return a callback that does nothing but warn: models learn new words when they are trained.
 
-    corpora (list[str]): Where the config has the corpora, as "corpora.pretrain".
+    corpora (list[str]): Not read.
     """
-
-    def read_words(nlp: Language) -> None:
-        for read_corpus in resolve_dot_names(nlp.config.interpolate(), [*corpora]):
-            for _ in read_corpus(nlp):  # making a Doc puts its words into the vocab
-                pass
-
-    return read_words
+    warnings.warn(
+        "the callback spacy-lstm-tagger.read_words.v1 is no longer needed, as models learn new "
+        "words when they are trained: remove it from [initialize.before_init] in the config.",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return lambda nlp: None

@@ -69,7 +69,6 @@ DIFFERENCES = {
         "pretraining.*",
         "initialize.vectors",
         "initialize.init_tok2vec",
-        "initialize.before_init.*",
     ],
     "tutorial": [
         "paths.train",

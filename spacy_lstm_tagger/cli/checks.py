@@ -51,13 +51,13 @@ def n_deviating(labels: Counter[str]) -> int:
 
 def unknown_words(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
     """Return how often each word occurs that a vocabulary lacks."""
-    known = vocabulary["words"]
+    known = vocabulary.words
     return Counter(t.text for doc in docs for t in doc if t.text.lower() not in known)
 
 
 def unknown_characters(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
     """Return how often each character occurs that a vocabulary lacks."""
-    known = vocabulary["characters"]
+    known = vocabulary.characters
     read = (sign for doc in docs for token in doc for sign in spelling(token.text))
     return Counter(sign for sign in read if sign not in known)
 

@@ -164,7 +164,7 @@ def known_words(nlp: Language) -> set[str] | None:
         model: Any = getattr(pipe, "model", None)
         for node in model.walk() if model is not None else ():
             for shim in node.shims:
-                words.update(getattr(shim, "vocabulary", {}).get("words", ()))
+                words.update(getattr(getattr(shim, "vocabulary", None), "words", ()))
     return words or None
 
 

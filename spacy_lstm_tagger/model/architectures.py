@@ -12,7 +12,14 @@ from thinc.types import Floats2d
 
 from ..prediction.inputs import Ints1d, TypeIds
 from ..prediction.weights import widths
-from .features import by_vocab, check_vectors, forms_of, type_ids
+from .features import (
+    by_vocab,
+    check_vectors,
+    forms_of,
+    type_ids,
+    with_unknown,
+)
+from .growth import find_news
 from .shim import NetworkShim
 from .vocabulary import learn_vocabulary
 from .windows import split, windows_of
@@ -35,6 +42,7 @@ def LSTMTok2Vec(
     affixes: bool = True,
     include_static_vectors: bool = False,
     min_frequency: int = 1,
+    max_words: int = 200_000,
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
@@ -54,7 +62,9 @@ def LSTMTok2Vec(
     affixes (bool): Whether to read prefix, suffix and shape of a word.
     include_static_vectors (bool): Whether to read the static vectors of the pipeline's vocab.
     min_frequency (int): How often a word, affix or character must occur in the training data;
-        the others are treated as unknown.
+        the others are treated as unknown. What the data with which the model is initialized lack,
+        and training brings, must occur between so many different pairs of neighbours.
+    max_words (int): How many words the model knows at most; so many affixes, and characters.
     unknown_rate (float): How often, in training, a word that occurs no more often than
         `min_frequency` is treated as unknown, so that the model learns about unknown words.
     window_length (int): How many tokens the LSTM reads as one sequence in training. In
@@ -85,6 +95,7 @@ def LSTMTagger(
     affixes: bool = True,
     include_static_vectors: bool = False,
     min_frequency: int = 1,
+    max_words: int = 200_000,
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
@@ -117,6 +128,15 @@ def LSTMTagger(
     return _build("lstm_tagger", tag, "TaggerNetwork", **settings)
 
 
+def resize_output(model: DocModel, n_labels: int) -> DocModel:
+    """Add labels at the end, as spaCy asks models to by an attribute of this name. Until they are
+    trained, they change no prediction.
+    """
+    cast(NetworkShim, model.shims[0]).grow_output(n_labels)
+    model.set_dim("nO", n_labels, force=True)
+    return model
+
+
 def _build(
     name: str,
     forward: Callable,
@@ -124,6 +144,7 @@ def _build(
     *,
     nO: int | None,
     min_frequency: int,
+    max_words: int,
     unknown_rate: float,
     window_length: int,
     precision: str,
@@ -134,23 +155,26 @@ def _build(
             _check(setting, value, 0 if setting == "character_lstm_width" else 1)
     _check("depth", network_settings["depth"], 1, MAX_DEPTH)
     _check("min_frequency", min_frequency, 1)
+    _check("max_words", max_words, 1)
     _check("unknown_rate", unknown_rate, 0, 1)
     _check("window_length", window_length, 1)
     if precision not in ("fp32", "bf16"):
         raise ValueError(f'The model setting precision = {precision!r} must be "fp32" or "bf16".')
-    reading = {"window_length": window_length, "unknown_rate": unknown_rate, "precision": precision}
+    reading: dict[str, Any] = {"window_length": window_length, "precision": precision}
+    learning: dict[str, Any] = {"min_frequency": min_frequency, "max_words": max_words}
+    attrs: dict[str, Any] = {
+        "dropout_rate": 0.0,
+        "predict_parts": partial(predict_parts, **reading),
+    }
+    has_labels = network == "TaggerNetwork"
+    if has_labels:
+        attrs["resize_output"] = resize_output
     return Model(
         name,
-        partial(forward, **reading),
-        init=partial(init, min_frequency=min_frequency, has_labels=network == "TaggerNetwork"),
+        partial(forward, **reading, **learning, unknown_rate=unknown_rate),
+        init=partial(init, **learning, has_labels=has_labels),
         dims={"nO": nO},
-        attrs={
-            "training_docs": None,
-            "dropout_rate": 0.0,
-            "predict_parts": partial(
-                predict_parts, window_length=window_length, precision=precision
-            ),
-        },
+        attrs=attrs,
         shims=[NetworkShim(network, network_settings)],
     )
 
@@ -203,8 +227,10 @@ def encode(
     is_train: bool,
     *,
     window_length: int,
-    unknown_rate: float,
     precision: str,
+    unknown_rate: float,
+    min_frequency: int,
+    max_words: int,
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
     """Run the network over a batch of Docs: the forward pass of `LSTMTok2Vec`, and of
     `LSTMTagger` below a CRF."""
@@ -218,8 +244,14 @@ def encode(
             predicted[model.ops.asarray(cast(Any, tokens))] = vectors
         return model.ops.unflatten(predicted, lengths), lambda dY: []
     distinct, types = numpy.unique(forms_of(docs), return_inverse=True)
-    describe = describer(shim, docs)
-    ids = describe(distinct.tolist(), vocabulary=vocabulary, unknown_rate=unknown_rate)
+    describe = partial(describer(shim, docs), distinct.tolist(), vocabulary=vocabulary)
+    ids = describe()
+    bounds = {"min_frequency": min_frequency, "max_words": max_words}
+    news = find_news(vocabulary, docs, types, ids, **bounds)
+    if news is not None:
+        shim.learn(news)
+        ids = describe()
+    ids = with_unknown(ids, vocabulary, unknown_rate)
     windows = windows_of(docs, types, window_length)
     dropout = model.attrs["dropout_rate"]
     Y, backprop_network = shim.begin_update(ids, windows, dropout, bf16=precision == "bf16")
@@ -247,37 +279,28 @@ def init(
     Y: list[Floats2d] | None = None,
     *,
     min_frequency: int,
+    max_words: int,
     has_labels: bool,
 ) -> None:
     """Learn the vocabulary and build the network for it.
 
-    The component `lstm_tagger` leaves all training Docs in the attribute "training_docs". Other
-    components show their model no more than ten, in X. By then spaCy has put each string of the
-    training data into the vocab: this is where their words come from, without frequencies. Words
-    that never occur in training stay what they are at first: equal to an unknown word.
+    The component `lstm_tagger` shows its model all training Docs in X, other components no more
+    than ten of them. In either case the vocabulary grows when training brings something new.
     """
-    docs, model.attrs["training_docs"] = model.attrs["training_docs"], None
     if Y is not None:
         model.set_dim("nO", Y[0].shape[1])
     if not X:
         return
-    lexemes = () if docs is not None else (lexeme.text for lexeme in X[0].vocab)
-    vocabulary = learn_vocabulary(
-        X if docs is None else docs, min_frequency=min_frequency, more_forms=lexemes
-    )
+    vocabulary = learn_vocabulary(X, min_frequency=min_frequency, max_words=max_words)
     shim = cast(NetworkShim, model.shims[0])
-    vector_width = X[0].vocab.vectors_length if shim.cfg["include_static_vectors"] else 0
-    if shim.cfg["include_static_vectors"] and not vector_width:
-        raise ValueError(
-            "The model setting include_static_vectors = true needs word vectors, and the "
-            "pipeline has none: name some in the config, [initialize] vectors."
-        )
-    sizes = {
-        "n_words": len(vocabulary["words"]),
-        "n_affixes": len(vocabulary["affixes"]),
-        "n_characters": len(vocabulary["characters"]),
-        "vector_width": vector_width,
-    }
+    sizes = {"vector_width": 0}
+    if shim.cfg["include_static_vectors"]:
+        sizes["vector_width"] = X[0].vocab.vectors_length
+        if not sizes["vector_width"]:
+            raise ValueError(
+                "The model setting include_static_vectors = true needs word vectors, and the "
+                "pipeline has none: name some in the config, [initialize] vectors."
+            )
     if has_labels:
         sizes["n_labels"] = model.get_dim("nO")
     shim.build(vocabulary, **sizes)

@@ -38,7 +38,6 @@ def type_ids(
     vocabulary: Vocabulary,
     *,
     include_static_vectors: bool = False,
-    unknown_rate: float = 0.0,
 ) -> TypeIds:
     """Describe word types in ids.
 
@@ -46,14 +45,12 @@ def type_ids(
     forms (Iterable[int]): (types,) the hash of each type's form, as `forms_of` returns it.
     vocabulary (Vocabulary): The vocabulary.
     include_static_vectors (bool): Whether to look up the static vectors of the Docs' vocab.
-    unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
     RETURNS (TypeIds): The ids.
     """
     return ids_of(
         find_strings(docs, forms),
         vocabulary,
         docs[0].vocab if include_static_vectors else None,
-        unknown_rate=unknown_rate,
     )
 
 
@@ -61,31 +58,37 @@ def ids_of(
     strings: Sequence[str],
     vocabulary: Vocabulary,
     with_vectors: Vocab | None = None,
-    *,
-    unknown_rate: float = 0.0,
 ) -> TypeIds:
     """Describe word forms in ids; see `type_ids`.
 
     strings (Sequence[str]): (types,) the forms.
     vocabulary (Vocabulary): The vocabulary.
     with_vectors (Vocab | None): The vocab whose static vectors to look up, if any.
-    unknown_rate (float): The probability of each rare word to become UNKNOWN, for training.
     RETURNS (TypeIds): The ids.
     """
-    words = _look_up(map(str.lower, strings), vocabulary["words"])
-    if unknown_rate:
-        rare = words > vocabulary["n_frequent"]
-        words[rare & (numpy.random.random(len(words)) < unknown_rate)] = UNKNOWN
     spellings = list(map(spelling, strings))
+    found = _look_up(chain.from_iterable(map(affixes, strings)), vocabulary.affixes)
     return TypeIds(
-        words=words,
-        affixes=_look_up(chain.from_iterable(map(affixes, strings)), vocabulary["affixes"]).reshape(
-            -1, 3
-        ),
-        spellings=_look_up(chain.from_iterable(spellings), vocabulary["characters"]),
+        words=_look_up(map(str.lower, strings), vocabulary.words),
+        affixes=found.reshape(-1, 3),
+        spellings=_look_up(chain.from_iterable(spellings), vocabulary.characters),
         spelling_lengths=numpy.fromiter(map(len, spellings), dtype="int64"),
         vectors=static_vectors(with_vectors, strings) if with_vectors is not None else NO_VECTORS,
     )
+
+
+def with_unknown(ids: TypeIds, vocabulary: Vocabulary, rate: float) -> TypeIds:
+    """Return ids in which rare words are UNKNOWN now and then, so that a model in training learns
+    about unknown words.
+
+    ids (TypeIds): What `ids_of` returned.
+    vocabulary (Vocabulary): The vocabulary.
+    rate (float): The probability of each rare word to become UNKNOWN.
+    """
+    if not rate:
+        return ids
+    dropped = vocabulary.is_rare[ids.words] & (numpy.random.random(len(ids.words)) < rate)
+    return ids._replace(words=numpy.where(dropped, UNKNOWN, ids.words))
 
 
 def find_strings(docs: Sequence[Doc], forms: Iterable[int]) -> list[str]:

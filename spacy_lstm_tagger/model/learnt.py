@@ -9,9 +9,9 @@ import srsly
 
 from ..prediction.weights import Weights, shapes_of
 from .garbage import collection_unchanged
-from .vocabulary import check_vocabulary, from_lists, to_lists
+from .vocabulary import Vocabulary, from_lists, to_lists
 
-FORMAT = 1  # of what is saved; 0 had no number
+FORMAT = 2  # of the files; 0 had no number and no checksum, and in 1 no vocabulary had grown
 CHECKSUM_LENGTH = 4  # bytes, of a CRC-32: it finds damage in a third of a digest's time
 
 
@@ -25,7 +25,7 @@ class Learnt(NamedTuple):
     """
 
     sizes: dict[str, int]
-    vocabulary: Any
+    vocabulary: Vocabulary | None
     weights: Weights | None
     network: Any
 
@@ -95,9 +95,7 @@ def load(data: bytes, network_class: str, settings: dict[str, Any]) -> Learnt:
         raise ValueError(f"it was saved with other settings: {differences}")
     sizes, weights = message["sizes"], message["weights"]
     loaded = None if weights is None else _check(weights, {**settings, **sizes})
-    vocabulary = message["vocabulary"] and from_lists(message["vocabulary"])
-    if loaded is not None:
-        check_vocabulary(vocabulary, sizes)
+    vocabulary = None if loaded is None else from_lists(message["vocabulary"], sizes)
     return Learnt(sizes, vocabulary, loaded, None)
 
 

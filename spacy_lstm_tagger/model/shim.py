@@ -14,6 +14,7 @@ from thinc.util import get_torch_default_device
 from ..prediction.inputs import Windows
 from ..prediction.reader import Reader, reader_of
 from .learnt import Learnt, load, save
+from .vocabulary import News, Vocabulary
 from .windows import Ints1d
 
 if TYPE_CHECKING:
@@ -69,22 +70,23 @@ class NetworkShim(PyTorchShim):
         self._version = object()  # another one after each change
 
     @property
-    def vocabulary(self) -> Any:
+    def vocabulary(self) -> Vocabulary:
         """What the ids of the network's input mean; ValueError if there is no network yet."""
-        return self._require_learnt().vocabulary
+        return cast(Vocabulary, self._require_learnt().vocabulary)
 
     @property
     def vector_width(self) -> int:
         """How wide the static vectors are that the network reads; 0 if it reads none."""
         return self._require_learnt().sizes["vector_width"]
 
-    def build(self, vocabulary: Any, **sizes: int) -> None:
+    def build(self, vocabulary: Vocabulary, **other_sizes: int) -> None:
         """Make the network afresh.
 
-        vocabulary (Any): What the ids of its input mean; kept and saved with the weights.
-        sizes (int): The arguments of the network that the data decides.
+        vocabulary (Vocabulary): What the ids of its input mean; kept and saved with the weights.
+        other_sizes (int): The arguments of the network that the data decides, beside the sizes of
+            the vocabulary.
         """
-        torch = require_torch()
+        torch, sizes = require_torch(), {**vocabulary.sizes, **other_sizes}
         with self._changing(), torch.device("cpu"):
             network = self._make_network(sizes).to(get_torch_default_device())
             self._learnt = Learnt(sizes, vocabulary, None, network)
@@ -105,6 +107,24 @@ class NetworkShim(PyTorchShim):
             network = network.to(get_torch_default_device())
             self._learnt = learnt._replace(weights=None, network=network)
         return network
+
+    def learn(self, news: News) -> None:
+        """Let the vocabulary grow. The network makes room first, and only then the ids are known,
+        so threads can predict meanwhile. No prediction changes by it.
+        """
+        network, learnt, vocabulary = self.network, self._learnt, self.vocabulary
+        sizes = vocabulary.sizes_with(news)
+        with self._changing():
+            network.grow(**sizes)
+            self._learnt = learnt._replace(sizes={**learnt.sizes, **sizes})
+        vocabulary.learn(news)
+
+    def grow_output(self, n_labels: int) -> None:
+        """Add labels at the end."""
+        network, learnt = self.network, self._learnt
+        with self._changing():
+            network.grow_output(n_labels)
+            self._learnt = learnt._replace(sizes={**learnt.sizes, "n_labels": n_labels})
 
     @property
     def device(self) -> "torch.device":
@@ -231,9 +251,12 @@ class NetworkShim(PyTorchShim):
         return save(self._learnt, self._network_class, self.cfg)
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
-        """Load what was saved; see `learnt.load`. What is refused leaves the network as it was."""
+        """Load what was saved; see `learnt.load`. What is refused leaves the network as it was. An
+        optimizer that trained the old weights begins anew with the loaded ones.
+        """
         self._learnt = load(bytes_data, self._network_class, self.cfg)
         self._version = object()
+        self._renew_id()
         if not self._learnt.is_empty and not isinstance(get_current_ops(), NumpyOps):
             self.network  # noqa: B018  # to the GPU
         return self
@@ -242,8 +265,12 @@ class NetworkShim(PyTorchShim):
         return {**self.__dict__, "_prepared": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Unpickle, copy or deepcopy under an id of its own, which optimizers know it by."""
+        """Unpickle, copy or deepcopy."""
         self.__dict__.update(state)
+        self._renew_id()
+
+    def _renew_id(self) -> None:
+        """Take an id that no optimizer knows."""
         with Shim.global_id_lock:
             Shim.global_id += 1
             self.id = Shim.global_id

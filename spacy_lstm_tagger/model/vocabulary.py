@@ -1,28 +1,76 @@
-"""Docs in, numbered words, affixes and characters out: what the ids of a network mean."""
+"""What the ids of a network mean: words, affixes and characters, numbered."""
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple
 
+import numpy
+from numpy.typing import NDArray
 from spacy.lang.lex_attrs import word_shape
 from spacy.tokens import Doc
 
 UNKNOWN = 0  # the id of every word, affix and character that the vocabulary lacks
 LONG, LONGEST_RUN = 100, 4  # the length of "LONG" forms; how often a shape repeats a sign
 MAX_SPELLING = 32  # characters of a word that are read; of a longer one, both ends
+PARTS = ("words", "affixes", "characters")
 
 
-class Vocabulary(TypedDict):
-    """What the training Docs taught; plain, so that it can be saved with the weights.
+class News(NamedTuple):
+    """What a vocabulary is to learn.
 
-    words, affixes, characters: Ids from 1 on, the most frequent first.
-    n_frequent: The words with higher ids are rare: seen no more often than they must be to count.
+    words, affixes, characters: That it lacks.
+    frequent: Words that are no longer rare, old and new.
     """
 
-    words: dict[str, int]
-    affixes: dict[str, int]
-    characters: dict[str, int]
-    n_frequent: int
+    words: list[str]
+    affixes: list[str]
+    characters: list[str]
+    frequent: list[str]
+
+
+class Vocabulary:
+    """What the training Docs taught. It only grows, and old ids keep their meaning; so threads can
+    read it while it learns.
+
+    words, affixes, characters: Ids from 1 on.
+    is_rare: (1 + words,) whether a word is rare: seen no more often than it must be to count.
+        UNKNOWN is rare, too.
+    met: Of what has no id yet, and of rare words, in which contexts they were met; not saved.
+    """
+
+    def __init__(
+        self,
+        words: Iterable[str] = (),
+        affixes: Iterable[str] = (),
+        characters: Iterable[str] = (),
+        *,
+        n_frequent: int = 0,
+    ):
+        """Number words, affixes and characters in their order; the words after the first
+        `n_frequent` are rare.
+        """
+        self.words, self.affixes, self.characters = map(_ids, (words, affixes, characters))
+        ranks = numpy.arange(1 + len(self.words))
+        self.is_rare: NDArray[numpy.bool_] = (ranks > n_frequent) | (ranks == UNKNOWN)
+        self.met: dict[str, dict[str, tuple[int, ...]]] = {part: {} for part in PARTS}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many words, affixes and characters there are: arguments of a network."""
+        return {f"n_{part}": len(getattr(self, part)) for part in PARTS}
+
+    def sizes_with(self, news: News) -> dict[str, int]:
+        """How many there will be when this is learnt."""
+        return {f"n_{part}": len(getattr(self, part)) + len(getattr(news, part)) for part in PARTS}
+
+    def learn(self, news: News) -> None:
+        """Number what is new after what is known."""
+        is_rare = numpy.concatenate((self.is_rare, numpy.ones(len(news.words), dtype=bool)))
+        for part in PARTS:
+            ids = getattr(self, part)
+            ids.update(_ids(getattr(news, part), first=1 + len(ids)))
+        is_rare[[self.words[word] for word in news.frequent]] = False
+        self.is_rare = is_rare
 
 
 def affixes(form: str) -> tuple[str, str, str]:
@@ -50,19 +98,19 @@ def spelling(form: str) -> str:
 
 
 def learn_vocabulary(
-    docs: Iterable[Doc], *, min_frequency: int = 1, more_forms: Iterable[str] = ()
+    docs: Iterable[Doc], *, min_frequency: int = 1, max_words: int | None = None
 ) -> Vocabulary:
-    """Number the words, affixes and characters of the training Docs.
+    """Number the words, affixes and characters of Docs, the most frequent first.
 
     docs (Iterable[Doc]): The Docs.
     min_frequency (int): What they contain less often stays unknown.
-    more_forms (Iterable[str]): Further word forms to know, whatever their frequency; in any order.
+    max_words (int | None): How many words, affixes and characters to number at most, of each kind;
+        None for all.
     RETURNS (Vocabulary): The vocabulary.
     """
     forms: Counter[str] = Counter()
     for doc in docs:
         forms.update(token.text for token in doc)
-    forms.update({form: min_frequency for form in sorted(more_forms) if form not in forms})
     words: Counter[str] = Counter()
     affix_counts: Counter[str] = Counter()
     characters: Counter[str] = Counter()
@@ -71,51 +119,49 @@ def learn_vocabulary(
         affix_counts.update(dict.fromkeys(affixes(form), count))
         for character in spelling(form):
             characters[character] += count
-    return {
-        "words": _number(words, min_frequency),
-        "affixes": _number(affix_counts, min_frequency),
-        "characters": _number(characters, min_frequency),
-        "n_frequent": sum(count > min_frequency for count in words.values()),
-    }
+    return Vocabulary(
+        *(
+            [key for key, count in counts.most_common(max_words) if count >= min_frequency]
+            for counts in (words, affix_counts, characters)
+        ),
+        n_frequent=sum(count > min_frequency for count in words.values()),
+    )
 
 
 def to_lists(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return the keys in the order of their ids, which are read from a file in a fraction of the
-    time that keys and ids take.
+    """Return plain values that can be saved: keys in the order of their ids, which are read in a
+    fraction of the time that keys and ids take; and a bit for each word, set if it is rare.
     """
-    return {
-        name: list(part) if isinstance(part, dict) else part for name, part in vocabulary.items()
-    }
+    lists = {part: list(getattr(vocabulary, part)) for part in PARTS}
+    return {**lists, "is_rare": numpy.packbits(vocabulary.is_rare).tobytes()}
 
 
-def from_lists(lists: dict[str, Any]) -> Vocabulary:
-    """Return the vocabulary of which `to_lists` returned this."""
-    parts = {name: _ids(part) if isinstance(part, list) else part for name, part in lists.items()}
-    return cast(Vocabulary, parts)
+def from_lists(lists: dict[str, Any], sizes: dict[str, int]) -> Vocabulary:
+    """Return the vocabulary of which `to_lists` returned this, in this version or an earlier one.
 
-
-def check_vocabulary(vocabulary: Vocabulary, sizes: dict[str, int]) -> None:
-    """Check a vocabulary that was loaded against the sizes of its network.
-
-    vocabulary (Vocabulary): The vocabulary.
+    lists (dict[str, Any]): The plain values.
     sizes (dict[str, int]): How many words, affixes and characters the network knows.
-    RAISES: ValueError if it has others, or what is no text.
+    RETURNS (Vocabulary): The vocabulary.
+    RAISES: ValueError if it has others, or what is no text, or other words than it says are rare.
     """
-    parts = {"words": vocabulary["words"], "affixes": vocabulary["affixes"]}
-    for name, ids in {**parts, "characters": vocabulary["characters"]}.items():
-        n = sizes[f"n_{name}"]
-        if len(ids) != n or not all(isinstance(key, str) for key in ids):
-            raise ValueError(f"its vocabulary is damaged: it must have {n} {name}")
-        if set(ids.values()) != set(range(1, n + 1)):
-            raise ValueError(f"its vocabulary is damaged: its {name} have wrong ids")
-    if not 0 <= vocabulary["n_frequent"] <= sizes["n_words"]:
+    for part in PARTS:
+        keys, n = lists[part], sizes[f"n_{part}"]
+        if isinstance(keys, dict):  # with their ids, in format 0
+            keys = sorted(keys, key=keys.__getitem__)
+        if len(keys) != n or len(set(keys)) != n or not all(isinstance(key, str) for key in keys):
+            raise ValueError(f"its vocabulary is damaged: it must have {n} {part}")
+        lists = {**lists, part: keys}
+    n_words, n_frequent = sizes["n_words"], lists.get("n_frequent", 0)
+    if not 0 <= n_frequent <= n_words:
         raise ValueError("its vocabulary is damaged: its number of frequent words is wrong")
+    vocabulary = Vocabulary(*(lists[part] for part in PARTS), n_frequent=n_frequent)
+    if "n_frequent" not in lists:  # which formats 0 and 1 had, as rare words had the last ids
+        bits = numpy.frombuffer(lists["is_rare"], dtype="uint8")
+        if len(bits) != -(-(1 + n_words) // 8):
+            raise ValueError("its vocabulary is damaged: it must say of each word if it is rare")
+        vocabulary.is_rare = numpy.unpackbits(bits, count=1 + n_words).astype(bool)
+    return vocabulary
 
 
-def _number(counts: "Counter[str]", min_frequency: int) -> dict[str, int]:
-    return _ids([key for key, count in counts.most_common() if count >= min_frequency])
-
-
-def _ids(keys: list[str]) -> dict[str, int]:
-    first = UNKNOWN + 1
-    return dict(zip(keys, range(first, first + len(keys)), strict=True))
+def _ids(keys: Iterable[str], first: int = UNKNOWN + 1) -> dict[str, int]:
+    return {key: i for i, key in enumerate(keys, first)}

@@ -33,13 +33,24 @@ def with_crf(emitter: DocModel) -> DocModel:
     """
     nO = emitter.get_dim("nO") if emitter.has_dim("nO") else None
     return Model(
-        "crf", forward, init=init, layers=[emitter], dims={"nO": nO}, params={"transitions": None}
+        "crf",
+        forward,
+        init=init,
+        layers=[emitter],
+        dims={"nO": nO},
+        params={"transitions": None},
+        attrs={"resize_output": resize_output},
     )
 
 
 def is_crf(model: DocModel) -> bool:
     """Return whether a model is what `with_crf` returns."""
     return model.has_param("transitions") is not False
+
+
+def emitter_of(model: DocModel) -> DocModel:
+    """Return the model that scores each label by itself: the one below a CRF, or the model."""
+    return model.layers[0] if is_crf(model) else model
 
 
 def forward(
@@ -64,7 +75,7 @@ def forward(
     device_type = get_torch_default_device().type
     with training(device_type):
         emissions = xp2torch(ops.flatten(Y), requires_grad=True)
-        transitions = xp2torch(model.get_param("transitions"), requires_grad=True)
+        transitions = xp2torch(transitions_of(model), requires_grad=True)
         windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
         marginals = crf.log_marginals(emissions, windows, transitions)
         probabilities = marginals.detach().softmax(dim=1)
@@ -72,7 +83,8 @@ def forward(
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         with training(device_type):
             marginals.backward(xp2torch(ops.flatten(dY)))
-        model.inc_grad("transitions", cast(Floats2d, torch2xp(cast(Any, transitions.grad))))
+        if transitions.grad is not None:  # not all sequences are of one token
+            _add_gradient(model, cast(Floats2d, torch2xp(transitions.grad)))
         return backprop_emitter(_unflatten(model, torch2xp(cast(Any, emissions.grad)), lengths))
 
     return _unflatten(model, torch2xp(probabilities), lengths), backprop
@@ -115,7 +127,7 @@ def best_paths(model: DocModel, emissions: Floats2d, k: int) -> list[tuple[list[
     RETURNS (list[tuple[list[int], float]]): The label of each token, and the logarithm of the
         sequence's probability; the best first.
     """
-    transitions = to_numpy(model.get_param("transitions")).astype("float64")
+    transitions = to_numpy(transitions_of(model)).astype("float64")
     sequences, scores = k_best(to_numpy(emissions).astype("float64"), transitions, k)
     return list(zip(sequences.tolist(), scores.tolist(), strict=True))
 
@@ -128,7 +140,69 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
         model.set_dim("nO", Y[0].shape[1])
     if model.has_dim("nO"):
         n_labels = model.get_dim("nO")
-        model.set_param("transitions", model.ops.alloc2f(n_labels, n_labels))
+        _set_blocks(model, {"transitions": model.ops.alloc2f(n_labels, n_labels)})
+
+
+def resize_output(model: DocModel, n_labels: int) -> DocModel:
+    """Add labels at the end. As their scores are the mean of the other labels' scores, so are their
+    transitions, and the best sequence stays the best.
+
+    The new transitions are a parameter of their own, so that optimizers have nothing to resize.
+    """
+    emitter = model.layers[0]
+    emitter.attrs["resize_output"](emitter, n_labels)
+    old = to_numpy(transitions_of(model))
+    n_new = n_labels - len(old)
+    if n_new:
+        there = numpy.repeat(old.mean(axis=1, keepdims=True), n_new, axis=1)
+        back = numpy.repeat(old.mean(axis=0, keepdims=True), n_new, axis=0)
+        between = numpy.full((n_new, n_new), old.mean(), dtype="float32")
+        added: Any = numpy.block([[numpy.zeros_like(old), there], [back, between]])
+        blocks = {name: model.get_param(name) for name in _blocks(model)}
+        _set_blocks(model, {**blocks, f"transitions{n_labels}": model.ops.asarray2f(added)})
+    return model
+
+
+def join_transitions(model: DocModel) -> None:
+    """Make one parameter of the transitions of a CRF that is not trained at the moment."""
+    _set_blocks(model, {"transitions": transitions_of(model)})
+
+
+def transitions_of(model: DocModel) -> Floats2d:
+    """Return (labels, labels) the score of going from the one label to the other."""
+    n_labels = model.get_dim("nO")
+    transitions = model.ops.alloc2f(n_labels, n_labels)
+    for name in _blocks(model):
+        block = cast(Floats2d, model.get_param(name))
+        transitions[: len(block), : len(block)] += block
+    return transitions
+
+
+def _blocks(model: DocModel) -> list[str]:
+    """Return the names of the parameters whose sum the transitions are. The first has those between
+    the first labels, the next has zeros for these and the transitions from and to more of them.
+    """
+    return [name for name in model.param_names if model.has_param(name)]
+
+
+def _set_blocks(model: DocModel, blocks: dict[str, Any]) -> None:
+    for name in _blocks(model):
+        model.set_param(name, None)  # as the number of labels can't be changed before
+    model.set_dim("nO", max(map(len, blocks.values())), force=True)
+    for name, values in blocks.items():
+        model.set_param(name, values)
+        if model.has_grad(name):
+            model.set_grad(name, model.ops.xp.zeros_like(values))
+
+
+def _add_gradient(model: DocModel, gradient: Floats2d) -> None:
+    n_before = 0
+    for name in _blocks(model):
+        n_labels = len(model.get_param(name))
+        own = gradient[:n_labels, :n_labels].copy()
+        own[:n_before, :n_before] = 0
+        model.inc_grad(name, own)
+        n_before = n_labels
 
 
 def _lengths(emissions: list[Floats2d]) -> Ints1d:
@@ -137,9 +211,8 @@ def _lengths(emissions: list[Floats2d]) -> Ints1d:
 
 def _chain(model: DocModel, emissions: list[Floats2d]) -> tuple[Any, Ints1d, Any]:
     """Return what `prediction/crf.py` reads: emissions, lengths and transitions."""
-    flat, transitions = model.ops.flatten(emissions), model.get_param("transitions")
-    lengths = _lengths(emissions)
-    return to_numpy(flat), lengths[lengths > 0], to_numpy(transitions)
+    flat, lengths = model.ops.flatten(emissions), _lengths(emissions)
+    return to_numpy(flat), lengths[lengths > 0], to_numpy(transitions_of(model))
 
 
 def _unflatten(model: DocModel, values: Any, lengths: Ints1d) -> list[Floats2d]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..prediction.inputs import TypeIds, Windows
 from ..prediction.weights import widths
 from .dropout import drop
+from .growing import GrowingEmbedding, GrowingLinear
 from .lstm import CharacterLSTM, LSTMLayer, State, following, lay_out, neighbours
 
 
@@ -60,11 +61,9 @@ class LSTMEncoder(nn.Module):
     ):
         super().__init__()
         self.directions = directions = 2 if bidirectional else 1
-        self.words = nn.Embedding(1 + n_words, word_width, dtype=torch.float32)
+        self.words = GrowingEmbedding(1 + n_words, word_width, differences=True)
         nn.init.zeros_(self.words.weight)
-        self.affixes = (
-            nn.Embedding(1 + n_affixes, word_width, dtype=torch.float32) if affixes else None
-        )
+        self.affixes = GrowingEmbedding(1 + n_affixes, word_width) if affixes else None
         if self.affixes is not None:
             nn.init.normal_(self.affixes.weight, std=0.1)
         self.vectors = (
@@ -149,6 +148,17 @@ class LSTMEncoder(nn.Module):
             outputs = outputs.index_select(0, windows.kept)
         return outputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
 
+    def grow(self, *, n_words: int, n_affixes: int, n_characters: int) -> None:
+        """Make room for a larger vocabulary. What is new is what is UNKNOWN until it is trained.
+
+        n_words, n_affixes, n_characters (int): As for the constructor.
+        """
+        self.words.grow(1 + n_words)
+        if self.affixes is not None:
+            self.affixes.grow(1 + n_affixes)
+        if self.characters is not None:
+            self.characters.embedding.grow(1 + n_characters)
+
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
         lstms = [lstm for layer in self.layers for lstm in layer.lstms]  # type: ignore[union-attr]
@@ -165,7 +175,12 @@ class TaggerNetwork(LSTMEncoder):
 
     def __init__(self, *, n_labels: int, **sizes_and_widths: Any):
         super().__init__(**sizes_and_widths)
-        self.output = nn.Linear(self.width, n_labels, dtype=torch.float32)
+        self.output = GrowingLinear(self.width, n_labels)
+        self.output_width = n_labels
+
+    def grow_output(self, n_labels: int) -> None:
+        """Add labels at the end. Until they are trained, they change no prediction."""
+        self.output.grow(n_labels)
         self.output_width = n_labels
 
     def read(

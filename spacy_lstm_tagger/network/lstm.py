@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .growing import GrowingEmbedding
+
 SIMILARITY = 0.7  # of lengths in a grid: less would cost more padding, more would cost more calls
 SMALL_GRID = 256  # cells; a call costs as much as so many cells of padding
 
@@ -155,7 +157,7 @@ class CharacterLSTM(nn.Module):
 
     def __init__(self, n_characters: int, character_width: int, lstm_width: int, directions: int):
         super().__init__()
-        self.embedding = nn.Embedding(1 + n_characters, character_width, dtype=torch.float32)
+        self.embedding = GrowingEmbedding(1 + n_characters, character_width)
         nn.init.normal_(self.embedding.weight, std=0.3)
         self.layer = LSTMLayer(character_width, lstm_width, directions)
 

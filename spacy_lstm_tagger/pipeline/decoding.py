@@ -15,7 +15,14 @@ from spacy.tokens import Doc
 from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
-from ..model.with_crf import DocModel, best_path, best_paths, is_crf, marginal_scores
+from ..model.with_crf import (
+    DocModel,
+    best_path,
+    best_paths,
+    emitter_of,
+    is_crf,
+    marginal_scores,
+)
 from .confidence import check_k
 from .lexicon import Bools2d
 
@@ -74,7 +81,7 @@ def _emission_parts(
     n_tokens = sum(map(len, docs))
     if not n_tokens:
         return
-    emitter = model.layers[0] if is_crf(model) else model
+    emitter = emitter_of(model)
     ops, xp = model.ops, model.ops.xp
     is_normalized = any(node.attrs.get("softmax_normalize") for node in emitter.walk())
     if "predict_parts" in emitter.attrs:

@@ -56,7 +56,7 @@ def check_known(gold: set[str], labels: Sequence[str], neg_prefix: str) -> None:
     if unknown:
         raise ValueError(
             "the training data have labels that the component lacks: "
-            f"{', '.join(sorted(unknown))}. Its labels are fixed when it is initialized; "
+            f'{", ".join(sorted(unknown))}. Set new_labels = "add" to add what training brings; or '
             "initialize it with all of them, or list them in the config, in its section "
             f"[initialize.components]. (A label that starts with neg_prefix = {neg_prefix!r} "
             "denies the rest of it.)"

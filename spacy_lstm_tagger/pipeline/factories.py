@@ -16,6 +16,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "overwrite": False,
     "label_smoothing": 0.05,
     "neg_prefix": "!",
+    "new_labels": "refuse",
     "store_probabilities": False,
     "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
 }
@@ -29,6 +30,7 @@ def make_lstm_tagger(
     overwrite: bool,
     label_smoothing: float,
     neg_prefix: str,
+    new_labels: str,
     store_probabilities: bool,
     scorer: Callable[..., dict[str, Any]] | None,
 ) -> LSTMTagger:
@@ -41,6 +43,7 @@ def make_lstm_tagger(
         overwrite=overwrite,
         label_smoothing=label_smoothing,
         neg_prefix=neg_prefix,
+        new_labels=new_labels,
         store_probabilities=store_probabilities,
         scorer=scorer,
     )

@@ -10,8 +10,9 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 from thinc.types import Floats2d
 
-from .examples import check_any, check_known, labels_to_learn, read_examples
-from .labels import aligned_labels, normal_form
+from ..model.with_crf import emitter_of
+from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
+from .labels import aligned_labels, gold_labels, normal_form
 from .lexicon import check_lexicon
 from .listeners import check_widths
 from .loss import check_finite, label_loss
@@ -57,8 +58,7 @@ class LearningTagger(SavedTagger):
             examples = read_examples(get_examples)
             if labels is None:
                 labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
-        for label in labels:
-            self.add_label(label)
+        self._add_labels(labels)
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
@@ -66,26 +66,44 @@ class LearningTagger(SavedTagger):
             forget_weights(nlp, self._other_scores)
         self._n_steps = 0
         docs = [example.x for example in examples]
-        for node in self.model.walk():
-            if "training_docs" in node.attrs:
-                node.attrs["training_docs"] = docs
-        sample = docs[:10]
-        n_labels = len(self.labels)
-        Y = [self.model.ops.alloc2f(len(doc), n_labels) for doc in sample]
-        self.model.initialize(X=sample, Y=Y)
+        Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
+        # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
+        is_ours = "predict_parts" in emitter_of(self.model).attrs
+        self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
 
     def add_label(self, label: str) -> int:
-        """Add a label.
+        """Add a label, also to a trained component; until it is trained, no prediction changes.
 
         label (str): The label; morphological features in any order.
         RETURNS (int): 1, or 0 if the component has it already.
-        RAISES: ValueError if it is no string, no label for the attribute, or if the model was
-            initialized with other labels already.
+        RAISES: ValueError if it is no string, or no label for the attribute, or if the model can't
+            get more labels; the component stays as it was.
         """
-        if isinstance(label, str):
-            with self._named_in_errors():
-                label = self._normal_form(label)
-        return super().add_label(label)
+        if not isinstance(label, str):
+            raise ValueError(Errors.E187)
+        return self._add_labels([label])
+
+    def _add_labels(self, labels: Iterable[str]) -> int:
+        with self._named_in_errors():
+            normal = dict.fromkeys(map(self._normal_form, labels))
+            new = [label for label in normal if label not in self.labels]
+            n_outputs = self.model.maybe_get_dim("nO")
+            if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
+                self._resize(len(self.labels) + len(new), new)
+        self.cfg["labels"].extend(new)
+        for label in new:
+            self.vocab.strings.add(label)
+        return len(new)
+
+    def _resize(self, n_labels: int, new: Sequence[str]) -> None:
+        if not self.is_resizable:
+            raise ValueError(
+                f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
+                "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
+            )
+        for model in (self.model, self._rehearsal_model):
+            if model is not None:
+                model.attrs["resize_output"](model, n_labels)
 
     def update(
         self,
@@ -95,10 +113,16 @@ class LearningTagger(SavedTagger):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from a batch; see `spacy.pipeline.Tagger.update`.
+        """Learn from a batch; see `spacy.pipeline.Tagger.update`. With `new_labels` = "add", labels
+        that the component lacks are added first.
 
         RAISES: as `get_loss`; if the loss is no number, the model stays as it was.
         """
+        examples = list(examples)
+        validate_examples(examples, "LSTMTagger.update")
+        if self.cfg["new_labels"] == "add":
+            gold = gold_labels(examples, self.attribute) - {""}
+            self._add_labels(sorted(affirmed(gold, self._neg_prefix).difference(self.labels)))
         try:
             return super().update(examples, drop=drop, sgd=sgd, losses=losses)
         except ValueError as error:

@@ -13,16 +13,17 @@ from zlib import crc32
 
 import srsly
 from spacy.pipeline import Tagger
-from thinc.api import Model
+from thinc.api import Model, to_numpy
 from thinc.util import convert_recursive, is_xp_array
 
 from ..model.garbage import collection_unchanged
-from ..model.with_crf import is_crf
+from ..model.learnt import FORMAT
+from ..model.with_crf import DocModel, is_crf, join_transitions, transitions_of
 from .lexicon import check_lexicon
 
-FORMAT = 1  # 0 is that of files without a number and a checksum
 LEARNT = ("labels", "lexicon")
-SETTINGS = ("label_smoothing", "neg_prefix", "overwrite", "store_probabilities")
+SETTINGS = ("label_smoothing", "neg_prefix", "new_labels", "overwrite", "store_probabilities")
+OPTIONAL = {"new_labels", "store_probabilities"}  # settings that older files may lack
 
 
 class SavedTagger(Tagger):
@@ -87,7 +88,7 @@ class SavedTagger(Tagger):
 
     def _parts(self, exclude: Iterable[str]) -> dict[str, bytes]:
         self._validate_serialization_attrs()
-        model = b"" if "model" in exclude else self.model.to_bytes()
+        model = b"" if "model" in exclude else _model_bytes(self.model)
         contents = {"format": FORMAT, **self.cfg, "configured": self.configured}
         sealed = {**contents, "checksum": _checksum(contents, model)}
         parts = {"cfg": json.dumps(sealed, indent=2).encode("ascii"), "model": model}
@@ -95,25 +96,27 @@ class SavedTagger(Tagger):
 
     def _check(
         self, parts: Mapping[str, bytes], exclude: Iterable[str]
-    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """Return the cfg and what Thinc wrote of the model, if they can be taken."""
+    ) -> tuple[dict[str, Any], DocModel, dict[str, Any] | None]:
+        """Return the cfg, the model to fill, and what Thinc wrote of it, if they can be taken."""
         for name in ("cfg", "model"):
             if name not in parts and name not in exclude:
                 raise ValueError(f"there is no {name!r}")
         saved = _unseal(parts["cfg"], parts.get("model", b"")) if "cfg" in parts else {}
         cfg = self.cfg if "cfg" in exclude else self._merge(saved)
         if "model" in exclude:
-            return cfg, None
-        message = _open_model(parts["model"], self.model)
+            return cfg, self.model, None
+        # Other threads may be reading a CRF: they go on with all of the old one.
+        model = self.model.copy() if is_crf(self.model) else self.model
+        if is_crf(model) and model.has_param("transitions"):
+            join_transitions(model)
+        message = _open_model(parts["model"], model)
         n_labels = message["nodes"][0]["dims"].get("nO")
         if "cfg" not in exclude and n_labels not in (None, len(cfg["labels"])):
             raise ValueError(f"its model has {n_labels} labels, and its cfg {len(cfg['labels'])}")
-        return cfg, message
+        return cfg, model, message
 
-    def _take(self, cfg: dict[str, Any], message: dict[str, Any] | None) -> None:
+    def _take(self, cfg: dict[str, Any], model: DocModel, message: dict[str, Any] | None) -> None:
         if message is not None:
-            # Other threads may be reading a CRF: they go on with all of the old one.
-            model = self.model.copy() if is_crf(self.model) else self.model
             _fill(model, message)
             self.model = model
         self.cfg = cfg
@@ -156,7 +159,7 @@ def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"its file cfg is damaged: {error}") from error
     known = {"attribute", *LEARNT, *SETTINGS}
-    if saved.keys() == known - {"store_probabilities"}:
+    if saved.keys() == known - OPTIONAL:
         return saved  # of format 0
     number = saved.get("format", FORMAT)
     if not isinstance(number, int) or number > FORMAT:
@@ -165,7 +168,7 @@ def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
             f"reads formats up to {FORMAT}. Upgrade: pip install --upgrade spacy-lstm-tagger"
         )
     checksum = saved.pop("checksum", None)
-    if checksum != _checksum(saved, model) or not saved.keys() >= known:
+    if checksum != _checksum(saved, model) or not saved.keys() >= known - OPTIONAL:
         raise ValueError("its files cfg and model are damaged: their checksum is wrong")
     return saved
 
@@ -179,6 +182,13 @@ def _check_cfg(saved: dict[str, Any]) -> None:
     check_lexicon(saved["lexicon"], labels, str)
     if not 0 <= smoothing <= 1:
         raise ValueError(f"its label_smoothing = {smoothing!r} is no probability")
+
+
+def _model_bytes(model: DocModel) -> bytes:
+    message = model.to_dict()
+    if is_crf(model) and model.has_param("transitions"):
+        message["params"][0] = {"transitions": transitions_of(model)}
+    return srsly.msgpack_dumps(convert_recursive(is_xp_array, to_numpy, message))
 
 
 def _open_model(data: bytes, model: Model) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class LSTMTagger(LearningTagger):
         overwrite: bool = False,
         label_smoothing: float = 0.05,
         neg_prefix: str = "!",
+        new_labels: str = "refuse",
         store_probabilities: bool = False,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
@@ -64,11 +65,13 @@ class LSTMTagger(LearningTagger):
         label_smoothing (float): Probability that training gives to the other labels together; it
             makes a tagger more accurate, and its probabilities more honest.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
+        new_labels (str): What to do if training brings a label that the component lacks: "refuse"
+            it with an error, or "add" it. It can be changed at any time.
         store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
             labels; see `confidence.py`. It can be changed at any time.
         scorer (Callable | None): The scoring method.
-        RAISES: ValueError if the attribute is none of the three, or if probabilities are to be
-            stored under an extension that the application has for something else.
+        RAISES: ValueError if the attribute or `new_labels` is none of these, or if probabilities
+            are to be stored under an extension that the application has for something else.
         """
         if attribute not in FACTORIES:
             raise ValueError(
@@ -88,6 +91,7 @@ class LSTMTagger(LearningTagger):
         self.cfg["lexicon"] = {}
         register_extensions(attribute)
         register_allowed(attribute)
+        self.new_labels = new_labels
         self.store_probabilities = store_probabilities
         self.configured = {setting: self.cfg[setting] for setting in SETTINGS}
 
@@ -102,6 +106,17 @@ class LSTMTagger(LearningTagger):
         nlp, self.made_for = self.made_for, None
         if nlp is not None:
             self._other_scores = use_own_factory(nlp, self, self.attribute)
+
+    @property
+    def new_labels(self) -> str:
+        """What to do if training brings a label that the component lacks."""
+        return self.cfg["new_labels"]
+
+    @new_labels.setter
+    def new_labels(self, value: str) -> None:
+        if value not in ("refuse", "add"):
+            raise ValueError(f'{self.name}: new_labels = {value!r} must be "refuse" or "add".')
+        self.cfg["new_labels"] = value
 
     @property
     def store_probabilities(self) -> bool:

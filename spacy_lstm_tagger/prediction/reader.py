@@ -95,15 +95,19 @@ class Reader:
         return Generation(own, make(own)).find(types)
 
     def embed(self, types: TypeIds) -> Floats2d:
-        """Return (types, input_width): what the LSTM over words reads of each type."""
+        """Return (types, input_width): what the LSTM over words reads of each type. An id that the
+        vocabulary got later than these weights is UNKNOWN to them.
+        """
         weights = self._weights
         words = weights["words.weight"]
-        vectors = words[types.words]
-        vectors[types.words == 0] = 0  # a word's embedding is its difference from UNKNOWN
+        ids = _known(types.words, words)
+        vectors = words[ids]
+        vectors[ids == 0] = 0  # a word's embedding is its difference from UNKNOWN
         vectors += words[0]
         if "affixes.weight" in weights:
-            for affix in types.affixes.T:
-                vectors += weights["affixes.weight"][affix]
+            rows = weights["affixes.weight"]
+            for affix in _known(types.affixes, rows).T:
+                vectors += rows[affix]
         if "vectors.weight" in weights:
             vectors += types.vectors @ weights["vectors.weight"].T
         if self._characters is None:
@@ -114,8 +118,9 @@ class Reader:
         """Return (types, directions * width): what the LSTM over characters ends with."""
         assert self._characters
         order = schedule(types.spelling_lengths, self._directions)
+        spellings = _known(types.spellings, self._weights["characters.embedding.weight"])
         gates_of = self._characters.gates_of_types(
-            self._embedded_characters, types.spellings[order.positions]
+            self._embedded_characters, spellings[order.positions]
         )
         states = self._characters.run(gates_of, order.columns)
         ends = types.spelling_lengths.cumsum()
@@ -178,6 +183,11 @@ class Reader:
         hidden = [own[cells] for own, cells in zip(states, order.cells, strict=True)]
         inputs = self._look_up(tables[:1], rows, windows.lengths)
         return numpy.concatenate((*hidden, *inputs), axis=1)
+
+
+def _known(ids: Ints1d, rows: Floats2d) -> Ints1d:
+    """Return ids, UNKNOWN (0) for those that have no row."""
+    return numpy.where(ids < len(rows), ids, 0)
 
 
 class TaggerReader(Reader):

@@ -11,7 +11,7 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.types import Floats2d, Ints1d
 
-from spacy_lstm_tagger.model.features import forms_of, static_vectors, type_ids
+from spacy_lstm_tagger.model.features import forms_of, static_vectors, type_ids, with_unknown
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
     UNKNOWN,
@@ -55,10 +55,12 @@ def token_ids(
     *,
     window_length: int,
     context: int = 0,
+    unknown_rate: float = 0.0,
     **settings: Any,
 ) -> TokenIds:
     forms, types = numpy.unique(forms_of(docs), return_inverse=True)
     ids = type_ids(docs, forms.tolist(), vocabulary, **settings)
+    ids = with_unknown(ids, vocabulary, unknown_rate)
     return TokenIds(*ids, *windows_of(docs, types, window_length, context))
 
 
@@ -72,7 +74,7 @@ def test_each_token_gets_the_id_of_its_word_in_lower_case(
 ) -> None:
     docs = make_docs("THE Dog flew", "dog the", "unheard of A")
     ids = token_ids(docs, vocabulary, window_length=2)
-    expected = [vocabulary["words"].get(token.text.lower(), 0) for token in chain(*docs)]
+    expected = [vocabulary.words.get(token.text.lower(), 0) for token in chain(*docs)]
     assert ids.words[ids.types[ids.kept]].tolist() == expected
     assert UNKNOWN in expected
 
@@ -82,7 +84,7 @@ def test_each_token_gets_the_ids_of_its_affixes(
 ) -> None:
     docs = make_docs("THE Dog flew", "dog the", "unheard of A")
     ids = token_ids(docs, vocabulary, window_length=2)
-    known = vocabulary["affixes"]
+    known = vocabulary.affixes
     expected = [[known.get(affix, 0) for affix in affixes(t.text)] for t in chain(*docs)]
     assert ids.affixes[ids.types[ids.kept]].tolist() == expected
 
@@ -93,7 +95,7 @@ def test_each_token_gets_the_ids_of_its_characters(
     docs = make_docs("THE Dog flew", "dog the", "ünheard of A " + "x" * 50)
     ids = token_ids(docs, vocabulary, window_length=2)
     spellings = numpy.split(ids.spellings, ids.spelling_lengths.cumsum()[:-1])
-    known = vocabulary["characters"]
+    known = vocabulary.characters
     for token, i in zip(chain(*docs), ids.types[ids.kept], strict=True):
         assert spellings[i].tolist() == [known.get(c, 0) for c in spelling(token.text)]
 
@@ -184,7 +186,7 @@ def test_unknown_rate_one_hides_rare_words_and_no_others(
     seen = ids.words[ids.types[ids.kept]].tolist()
     for token, word in zip(chain(*docs), seen, strict=True):
         frequent = frequencies[token.text.lower()] > min_frequency
-        assert word == (vocabulary["words"][token.text.lower()] if frequent else UNKNOWN)
+        assert word == (vocabulary.words[token.text.lower()] if frequent else UNKNOWN)
 
 
 def test_unknown_rate_zero_hides_no_words(docs: list[Doc], vocabulary: Vocabulary) -> None:
@@ -289,5 +291,5 @@ def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(make_docs: Make
 def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> None:
     docs = [Doc(Vocab(), words=words) for words in (["the", "dog"], [], ["a", "unicorn", "the"])]
     ids = token_ids(docs, vocabulary, window_length=9)
-    words = [vocabulary["words"].get(token.text, UNKNOWN) for token in chain(*docs)]
+    words = [vocabulary.words.get(token.text, UNKNOWN) for token in chain(*docs)]
     assert ids.words[ids.types].tolist() == words

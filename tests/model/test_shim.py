@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from spacy_lstm_tagger.model import learnt
 from spacy_lstm_tagger.model import shim as shim_module
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.model.features import ids_of
 from spacy_lstm_tagger.model.learnt import CHECKSUM_LENGTH
 from spacy_lstm_tagger.model.shim import NetworkShim
+from spacy_lstm_tagger.model.vocabulary import News, Vocabulary, affixes
 from spacy_lstm_tagger.prediction.inputs import TypeIds
 from spacy_lstm_tagger.prediction.reader import Reader, reader_of
 
@@ -39,12 +41,8 @@ SETTINGS: dict[str, Any] = {
     "affixes": True,
     "include_static_vectors": False,
 }
-VOCABULARY_PARTS = ["words", "affixes", "characters"]
-SIZES = {"n_words": 5, "n_affixes": 5, "n_characters": 5, "vector_width": 0, "n_labels": N_LABELS}
-VOCABULARY = {
-    **{name: dict(zip("abcde", range(1, 6), strict=True)) for name in VOCABULARY_PARTS},
-    "n_frequent": 2,
-}
+SIZES = {"vector_width": 0, "n_labels": N_LABELS}
+VOCABULARY = Vocabulary("abcde", "abcde", "abcde", n_frequent=2)
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"depth": 2, "bidirectional": False},
@@ -347,7 +345,7 @@ def test_bytes_bring_back_weights_and_scores_exactly(
 
 def test_bytes_replace_a_network_of_other_sizes(shim: NetworkShim) -> None:
     other = NetworkShim("TaggerNetwork", SETTINGS)
-    other.build({"words": {}}, **{**SIZES, "n_words": 9, "n_labels": 8})
+    other.build(Vocabulary("abcdefghi"), **{**SIZES, "n_labels": 8})
     assert other.from_bytes(shim.to_bytes()).to_bytes() == shim.to_bytes()
     assert other.network.output.out_features == N_LABELS
 
@@ -431,7 +429,7 @@ def test_bytes_of_something_else_are_refused(shim: NetworkShim, data: bytes) -> 
 )
 def test_bytes_of_other_settings_are_refused(shim: NetworkShim, setting: str, value: int) -> None:
     other = NetworkShim("TaggerNetwork", {**SETTINGS, setting: value})
-    other.build({"words": {}}, **{**SIZES, "vector_width": 2})
+    other.build(VOCABULARY, **{**SIZES, "vector_width": 2})
     before = other.to_bytes()
     with pytest.raises(ValueError, match=f"{setting} = {SETTINGS[setting]}.*{value}"):
         other.from_bytes(shim.to_bytes())
@@ -610,8 +608,7 @@ def test_weights_that_change_while_a_reader_is_made_leave_none_behind(
 def with_another_vocabulary(shim: NetworkShim) -> bytes:
     """Return what a shim with other words and weights saves."""
     other = NetworkShim("TaggerNetwork", shim.cfg)
-    vocabulary = {"words": {"that": 1}, "affixes": {}, "characters": {}, "n_frequent": 0}
-    other.build(vocabulary, n_words=1, n_affixes=0, n_characters=0, vector_width=0, n_labels=3)
+    other.build(Vocabulary(["that"]), vector_width=0, n_labels=3)
     for parameter in other.network.parameters():
         nn.init.normal_(parameter)
     return other.to_bytes()
@@ -697,3 +694,54 @@ def test_a_network_of_a_newer_format_is_refused(
         data = shim.to_bytes()
     with pytest.raises(ValueError, match=f"format {newer}, of a newer version"):
         shim.from_bytes(data)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_vocabulary_that_grows_changes_no_score(variant: dict[str, Any]) -> None:
+    docs = [Doc(Vocab(), words=["apple", "ate", "a", "b"])]
+    docs[0].vocab.vectors = Vectors(data=numpy.ones((1, 2), "float32"), keys=["apple"])
+    model = LSTMTagger(**{**SETTINGS, **variant}, unknown_rate=0.0)
+    vector_width = 2 * model.shims[0].cfg["include_static_vectors"]
+    model.shims[0].build(
+        Vocabulary("abc", ["<a"], "abc"), vector_width=vector_width, n_labels=N_LABELS
+    )
+    model.set_dim("nO", N_LABELS)
+    for parameter in model.shims[0].network.parameters():
+        nn.init.normal_(parameter)
+    predicted = model.predict(docs)[0]
+    expected = model.ops.softmax(predicted)
+    for _ in range(2):
+        numpy.testing.assert_allclose(model.begin_update(docs)[0][0], expected, atol=1e-6)
+    assert list(model.shims[0].vocabulary.words) == ["a", "b", "c", "apple", "ate"]
+    numpy.testing.assert_allclose(model.predict(docs)[0], predicted, atol=1e-6)
+    restored = LSTMTagger(**{**SETTINGS, **variant}).from_bytes(model.to_bytes())
+    numpy.testing.assert_allclose(restored.predict(docs)[0], predicted, atol=1e-6)
+
+
+def test_ids_that_came_later_are_unknown_to_a_reader(shim: NetworkShim) -> None:
+    reader, unknown = shim.prepare_reader(), ids_of(["?"], Vocabulary())
+    expected = reader.embed(unknown)
+    shim.learn(News(["?"], [*affixes("?")], ["?"], frequent=[]))
+    known = ids_of(["?"], shim.vocabulary)
+    assert min(known.words.min(), known.affixes.min(), known.spellings.min()) > 0
+    assert reader.embed(known).tolist() == expected.tolist()
+
+
+def test_what_is_new_is_trained_and_kept(make_model: MakeModel, docs: list[Doc]) -> None:
+    model, optimizer = make_model(), Adam(0.01)
+    docs = [*docs, Doc(docs[0].vocab, words=["wugs", "blicked"])]
+    update(model, docs, optimizer, 3)
+    assert {"wugs", "blicked"} <= model.shims[0].vocabulary.words.keys()
+    restored = make_model().from_bytes(model.to_bytes())
+    for own, other in zip(model.predict(docs), restored.predict(docs), strict=True):
+        numpy.testing.assert_allclose(own, other, atol=1e-6)
+    update(restored, docs, optimizer, 1)
+    assert (restored.predict(docs)[-1] != model.predict(docs)[-1]).any()
+
+
+def test_averages_reach_rows_that_were_added(make_model: MakeModel, docs: list[Doc]) -> None:
+    model, optimizer = make_model(), Adam(0.01, use_averages=True)
+    update(model, [Doc(docs[0].vocab, words=["wugs"])], optimizer, 3)
+    names = [name for name in parameters_of(model) if name.startswith("words.")]
+    assert len(names) == 2
+    assert all((model.shims[0].id, name) in optimizer.averages for name in names)

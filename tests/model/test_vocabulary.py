@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from itertools import chain, permutations, product
+from itertools import chain, product
 
 import pytest
 import srsly
@@ -15,12 +15,16 @@ from spacy.tokens import Doc
 
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
+    PARTS,
     UNKNOWN,
+    News,
     Vocabulary,
     affixes,
+    from_lists,
     learn_vocabulary,
     shape,
     spelling,
+    to_lists,
 )
 
 MakeDocs = Callable[..., list[Doc]]
@@ -34,7 +38,7 @@ from spacy.vocab import Vocab
 from spacy_lstm_tagger.model.vocabulary import learn_vocabulary
 vocab = Vocab()
 docs = [Doc(vocab, words=text.split()) for text in json.loads(sys.argv[1])]
-print(json.dumps(learn_vocabulary(docs, more_forms=["Fish", "fowl"])))
+print(list(learn_vocabulary(docs).affixes))
 """
 
 
@@ -42,16 +46,16 @@ print(json.dumps(learn_vocabulary(docs, more_forms=["Fish", "fowl"])))
 def test_words_less_frequent_than_the_minimum_are_left_out(
     docs: list[Doc], min_frequency: int, frequencies: dict[str, int]
 ) -> None:
-    words = learn_vocabulary(docs, min_frequency=min_frequency)["words"]
+    words = learn_vocabulary(docs, min_frequency=min_frequency).words
     assert set(words) == {word for word, n in frequencies.items() if n >= min_frequency}
 
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3, 4])
-def test_ids_up_to_n_frequent_are_the_words_above_the_minimum(
+def test_words_up_to_the_minimum_are_rare(
     docs: list[Doc], min_frequency: int, frequencies: dict[str, int]
 ) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency)
-    frequent = {word for word, i in vocabulary["words"].items() if i <= vocabulary["n_frequent"]}
+    frequent = {word for word, i in vocabulary.words.items() if not vocabulary.is_rare[i]}
     assert frequent == {word for word, n in frequencies.items() if n > min_frequency}
 
 
@@ -63,19 +67,23 @@ def test_affixes_and_characters_are_counted_as_often_as_they_occur(
     forms = [token.text for token in chain(*docs)]
     for kind, found in [("affixes", chain(*map(affixes, forms))), ("characters", chain(*forms))]:
         counts = Counter(found)
-        assert set(vocabulary[kind]) == {key for key, n in counts.items() if n >= min_frequency}
+        assert set(getattr(vocabulary, kind)) == {
+            key for key, n in counts.items() if n >= min_frequency
+        }
 
 
 @pytest.mark.parametrize("kind", ["words", "affixes", "characters"])
 def test_ids_count_up_from_one(vocabulary: Vocabulary, kind: str) -> None:
-    assert list(vocabulary[kind].values()) == list(range(1, len(vocabulary[kind]) + 1))
-    assert UNKNOWN not in vocabulary[kind].values()
+    assert list(getattr(vocabulary, kind).values()) == list(
+        range(1, len(getattr(vocabulary, kind)) + 1)
+    )
+    assert UNKNOWN not in getattr(vocabulary, kind).values()
 
 
 def test_the_most_frequent_words_come_first(
     vocabulary: Vocabulary, frequencies: dict[str, int]
 ) -> None:
-    frequencies = [frequencies[word] for word in vocabulary["words"]]
+    frequencies = [frequencies[word] for word in vocabulary.words]
     assert frequencies == sorted(frequencies, reverse=True)
 
 
@@ -83,52 +91,64 @@ def test_the_most_frequent_words_come_first(
 def test_words_of_equal_frequency_come_in_their_first_order(
     make_docs: MakeDocs, texts: list[str]
 ) -> None:
-    assert learn_vocabulary(make_docs(*texts))["words"] == {"b": 1, "a": 2}
+    assert learn_vocabulary(make_docs(*texts)).words == {"b": 1, "a": 2}
 
 
 def test_the_vocabulary_is_the_same_in_every_process(docs: list[Doc]) -> None:
     command = [sys.executable, "-c", LEARN, json.dumps([doc.text for doc in docs])]
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     printed = subprocess.check_output(command, env=environment, text=True)
-    expected = json.dumps(learn_vocabulary(docs, more_forms=["Fish", "fowl"]))
-    assert printed.strip() == expected
+    assert printed.strip() == str(list(learn_vocabulary(docs).affixes))
 
 
 def test_docs_may_come_from_a_generator(docs: list[Doc], vocabulary: Vocabulary) -> None:
-    assert learn_vocabulary(doc for doc in docs) == vocabulary
+    assert to_lists(learn_vocabulary(doc for doc in docs)) == to_lists(vocabulary)
 
 
 def test_a_vocabulary_survives_msgpack(docs: list[Doc]) -> None:
     vocabulary = learn_vocabulary([*docs, Doc(docs[0].vocab, words=ODD_WORDS)])
-    restored = srsly.msgpack_loads(srsly.msgpack_dumps(vocabulary))
-    assert restored == vocabulary
-    assert list(restored["words"]) == list(vocabulary["words"])
+    lists = srsly.msgpack_loads(srsly.msgpack_dumps(to_lists(vocabulary)))
+    restored = from_lists(lists, vocabulary.sizes)
+    assert restored.words == vocabulary.words
+    assert restored.is_rare.tolist() == vocabulary.is_rare.tolist()
+    assert to_lists(restored) == to_lists(vocabulary)
+
+
+def test_a_vocabulary_of_formats_0_and_1_is_understood() -> None:
+    lists = {"words": ["b", "a"], "affixes": ["<b"], "characters": [], "n_frequent": 1}
+    sizes = {"n_words": 2, "n_affixes": 1, "n_characters": 0}
+    for words in (["b", "a"], {"a": 2, "b": 1}):
+        vocabulary = from_lists({**lists, "words": words}, sizes)
+        assert vocabulary.words == {"b": 1, "a": 2}
+        assert vocabulary.is_rare.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", ""]])
 def test_without_words_the_vocabulary_is_empty(make_docs: MakeDocs, texts: list[str]) -> None:
-    empty = {"words": {}, "affixes": {}, "characters": {}, "n_frequent": 0}
-    assert learn_vocabulary(make_docs(*texts)) == empty
+    assert set(learn_vocabulary(make_docs(*texts)).sizes.values()) == {0}
 
 
-@pytest.mark.parametrize("min_frequency", [1, 2, 5])
-def test_more_forms_are_known_but_rare(docs: list[Doc], min_frequency: int) -> None:
-    vocabulary = learn_vocabulary(docs, min_frequency=min_frequency, more_forms=["Zebra", "Zebra"])
-    assert vocabulary["words"]["zebra"] > vocabulary["n_frequent"]
-    assert {*affixes("Zebra")} <= set(vocabulary["affixes"])
-    assert {*"Zebra"} <= set(vocabulary["characters"])
+@pytest.mark.parametrize("max_words", [1, 2, 3])
+def test_no_more_than_the_most_frequent_are_numbered(docs: list[Doc], max_words: int) -> None:
+    few, all_known = learn_vocabulary(docs, max_words=max_words), learn_vocabulary(docs)
+    for part in PARTS:
+        assert list(getattr(few, part)) == list(getattr(all_known, part))[:max_words]
+    assert few.is_rare.tolist() == all_known.is_rare.tolist()[: 1 + max_words]
 
 
-def test_order_of_more_forms_does_not_matter(docs: list[Doc]) -> None:
-    forms = ["zebra", "fish", "Fowl", "ape"]
-    vocabularies = [learn_vocabulary(docs, more_forms=order) for order in permutations(forms)]
-    assert len({json.dumps(vocabulary) for vocabulary in vocabularies}) == 1
-
-
-def test_more_forms_change_nothing_about_forms_of_the_docs(
-    docs: list[Doc], vocabulary: Vocabulary
-) -> None:
-    assert learn_vocabulary(docs, more_forms=["bird", "the", "The", "dog"]) == vocabulary
+def test_what_is_learnt_comes_after_what_is_known(vocabulary: Vocabulary) -> None:
+    before = {part: dict(getattr(vocabulary, part)) for part in PARTS}
+    n_rare = int(vocabulary.is_rare.sum())
+    news = News(["newt", "owl"], ["<ne"], ["é"], frequent=["owl", "bird"])
+    sizes = vocabulary.sizes_with(news)
+    vocabulary.learn(news)
+    assert vocabulary.sizes == sizes
+    for part in PARTS:
+        keys = [*before[part], *getattr(news, part)]
+        assert getattr(vocabulary, part) == {key: i for i, key in enumerate(keys, 1)}
+    assert vocabulary.is_rare.sum() == n_rare + 2 - 2
+    assert vocabulary.is_rare[vocabulary.words["newt"]]
+    assert not vocabulary.is_rare[[vocabulary.words["owl"], vocabulary.words["bird"]]].any()
 
 
 @pytest.mark.parametrize(

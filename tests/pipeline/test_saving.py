@@ -117,7 +117,7 @@ def test_files_of_two_components_are_refused(
 
 
 def remove_seal(cfg: dict[str, Any]) -> None:
-    for name in ("format", "checksum", "configured", "store_probabilities"):
+    for name in ("format", "checksum", "configured", "new_labels", "store_probabilities"):
         del cfg[name]
 
 
