@@ -1,12 +1,16 @@
-"""What a config can ask of corpora: to use their own tokens; to read their words beforehand."""
+"""What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
 
+import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import registry
+
+ReadCorpus = Callable[[Language], Iterable[Example]]
 
 
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
@@ -29,6 +33,68 @@ def use_reference_tokens(nlp: Language, example: Example) -> Iterator[Example]:
     words = [token.text for token in reference]
     spaces = [bool(token.whitespace_) for token in reference]
     yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+
+
+@registry.readers("spacy-lstm-tagger.MixedCorpus.v1")
+def create_mixed_corpus(
+    *, new: ReadCorpus, old: ReadCorpus, ratio: float = 1.0, draw_anew: bool = True
+) -> ReadCorpus:
+    """Return a reader of two corpora: all of a new one, and some of an old one, which keep a
+    trained pipeline that goes on learning from forgetting it. spaCy reads it again in each epoch,
+    if the config's section [training] has max_epochs = -1.
+
+    new (Callable[[Language], Iterable[Example]]): The new corpus.
+    old (Callable[[Language], Iterable[Example]]): The old one.
+    ratio (float): How many old Docs for each new one.
+    draw_anew (bool): Whether each reading has other old Docs, as suits training; if not, all have
+        the same, and none twice, as suits evaluation.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
+    RAISES: ValueError if the ratio is negative; the reader does if there are no old Docs.
+    """
+    if ratio < 0:
+        raise ValueError(f"MixedCorpus: ratio = {ratio} must be at least 0.")
+    drawn: Iterator[Example] | None = None
+
+    def read(nlp: Language) -> Iterator[Example]:
+        nonlocal drawn
+        examples = list(new(nlp))
+        n_old = round(ratio * len(examples))
+        if not draw_anew:
+            old_examples = list(old(nlp))
+            yield from examples
+            yield from random.Random(0).sample(old_examples, min(n_old, len(old_examples)))
+            return
+        if drawn is None:
+            drawn = _endless(old, nlp)
+        examples += islice(drawn, n_old)
+        random.shuffle(examples)
+        yield from examples
+
+    return read
+
+
+def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:
+    while True:
+        examples = list(corpus(nlp))
+        if not examples:
+            raise ValueError("MixedCorpus: the old corpus has no Docs. Check its path.")
+        random.shuffle(examples)
+        yield from examples
+
+
+@registry.callbacks("spacy-lstm-tagger.add_new_labels.v1")
+def create_label_adder(components: list[str]) -> Callable[[Language], None]:
+    """Return a callback for `[initialize.before_init]` that lets trained components get the labels
+    that training brings: in a config, a component that has a source has no settings.
+
+    components (list[str]): Their names.
+    """
+
+    def add_new_labels(nlp: Language) -> None:
+        for name in components:
+            nlp.get_pipe(name).new_labels = "add"  # type: ignore[attr-defined]
+
+    return add_new_labels
 
 
 @registry.callbacks("spacy-lstm-tagger.read_words.v1")

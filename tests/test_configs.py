@@ -70,6 +70,18 @@ DIFFERENCES = {
         "initialize.vectors",
         "initialize.init_tok2vec",
     ],
+    "adapt": [
+        "paths.*",
+        "components.lstm_tagger.*",
+        "corpora.*",
+        "training.max_epochs",
+        "training.max_steps",
+        "training.patience",
+        "training.eval_frequency",
+        "training.batcher.*",
+        "training.optimizer.learn_rate",
+        "initialize.vectors",
+    ],
     "tutorial": [
         "paths.train",
         "paths.dev",
@@ -123,14 +135,31 @@ def parsed(tmp_path: Path) -> dict[str, str]:
     return {f"paths.{split}": str(tmp_path / "parsed.spacy") for split in ("train", "dev")}
 
 
+@pytest.fixture
+def adapting(saved_pipeline: Path) -> dict[str, str]:
+    """The paths of a trained pipeline, and of a small corpus that has its labels."""
+    corpus = str(ROOT / "corpus" / "tutorial" / "train.spacy")
+    paths = {name: corpus for name in ("train", "dev", "old_train", "old_dev")}
+    return {f"paths.{name}": path for name, path in paths.items()} | {
+        "paths.pipeline": str(saved_pipeline),
+        "nlp.lang": "xx",
+    }
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_as_it_stands(
-    path: Path, parsed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    parsed: dict[str, str],
+    adapting: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
     few_steps = {"training.max_steps": 4, "training.eval_frequency": 2, "training.logger": QUIET}
     if path.stem == "pipeline":
         few_steps.update(parsed)
+    if path.stem == "adapt":
+        few_steps.update(adapting)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
@@ -142,8 +171,8 @@ def test_config_trains_as_it_stands(
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_config_scores_what_its_components_learn(path: Path) -> None:
-    config = load_config(path)
+def test_config_scores_what_its_components_learn(path: Path, adapting: dict[str, str]) -> None:
+    config = load_config(path, overrides=adapting if path.stem == "adapt" else {})
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     pipes = [pipe for _, pipe in nlp.components]
     learnt = {f"{pipe.attribute}_acc" for pipe in pipes if isinstance(pipe, LSTMTagger)}

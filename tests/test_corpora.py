@@ -1,20 +1,22 @@
 """Tests of `corpora.py`: the reference's own tokens, and words that are read beforehand."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 import spacy
 import srsly
-from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH
+from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH, Language
 from spacy.tokens import Doc, DocBin
-from spacy.training import Corpus
+from spacy.training import Corpus, Example
 from spacy.training.initialize import init_nlp
 from spacy.training.pretrain import pretrain
 from spacy.util import load_config, load_config_from_str, registry
 from thinc.api import Adam, Config
 
-from spacy_lstm_tagger.corpora import create_reference_tokens_augmenter
+from spacy_lstm_tagger.corpora import create_mixed_corpus, create_reference_tokens_augmenter
 
 RAW_TEXT = ["The wug ate a blick.", "Every wug will glorp!"]
 PRETRAINING = """
@@ -117,3 +119,61 @@ def test_examples_take_the_tokens_of_the_corpus(tmp_path: Path) -> None:
     assert [bool(token.whitespace_) for token in example.predicted] == spaces
     assert [token.tag_ for token in example.predicted] == [""] * 4
     assert example.get_aligned("TAG", as_string=True) == ["A", "B", "C", "D"]
+
+
+def reader_of(tag: str, n: int) -> Callable[[Language], Iterator[Example]]:
+    """Return a reader of n Docs of one token each, which have a tag and a number."""
+
+    def read(nlp: Language) -> Iterator[Example]:
+        for i in range(n):
+            doc = Doc(nlp.vocab, words=[f"{tag}{i}"], tags=[tag])
+            yield Example(Doc(nlp.vocab, words=[f"{tag}{i}"]), doc)
+
+    return read
+
+
+def mixed(n_new: int, n_old: int, **settings: Any) -> Callable[[Language], Iterable[Example]]:
+    return create_mixed_corpus(new=reader_of("new", n_new), old=reader_of("old", n_old), **settings)
+
+
+def words_of(examples: Iterable[Example]) -> list[str]:
+    return [example.reference[0].text for example in examples]
+
+
+@pytest.mark.parametrize("ratio, n_old", [(0, 0), (0.5, 2), (1.0, 4), (3, 12)])
+@pytest.mark.parametrize("draw_anew", [False, True])
+def test_a_mixed_corpus_has_all_new_docs_and_some_old_ones(
+    nlp: Language, ratio: float, n_old: int, draw_anew: bool
+) -> None:
+    words = words_of(mixed(4, 20, ratio=ratio, draw_anew=draw_anew)(nlp))
+    assert {word for word in words if "new" in word} == {f"new{i}" for i in range(4)}
+    assert len(words) == len(set(words)) == 4 + n_old
+
+
+def test_each_epoch_has_other_old_docs_until_all_were_there(nlp: Language) -> None:
+    read = mixed(3, 9, ratio=1.0)
+    epochs = [words_of(read(nlp)) for _ in range(3)]
+    old = [word for words in epochs for word in words if "old" in word]
+    assert sorted(old) == [f"old{i}" for i in range(9)]
+    assert len({tuple(words) for words in epochs}) == 3
+
+
+def test_an_evaluation_has_the_same_docs_each_time(nlp: Language) -> None:
+    read = mixed(3, 9, ratio=2.0, draw_anew=False)
+    first, second = list(read(nlp)), list(read(nlp))
+    assert words_of(first) == words_of(second)
+    assert all(a.predicted is not b.predicted for a, b in zip(first, second, strict=True))
+    assert len(words_of(mixed(3, 9, ratio=100.0, draw_anew=False)(nlp))) == 12
+
+
+def test_a_mixture_that_is_none_is_refused(nlp: Language) -> None:
+    with pytest.raises(ValueError, match="ratio = -1 must be at least 0"):
+        mixed(1, 1, ratio=-1)
+    with pytest.raises(ValueError, match="the old corpus has no Docs"):
+        list(mixed(1, 0)(nlp))
+
+
+def test_a_callback_lets_components_get_new_labels(nlp: Language) -> None:
+    first, second = (nlp.add_pipe("lstm_tagger", name=name) for name in ("first", "second"))
+    registry.callbacks.get("spacy-lstm-tagger.add_new_labels.v1")(["second"])(nlp)
+    assert (first.new_labels, second.new_labels) == ("refuse", "add")
