@@ -52,6 +52,7 @@ def split(treebank: Path, domain: str) -> tuple[list[str], list[str]]:
 
 def run(config: str, folder: Path, seed: int, dev: dict[str, str], **overrides: Any) -> Scores:
     """Train by a config into a folder; return the accuracy on the new and the old dev set."""
+    folder.mkdir(exist_ok=True)
     settings = {"system.seed": seed, "training.logger": QUIET, **overrides}
     train(init_nlp(load_config(ROOT / "configs" / config, overrides=settings)), folder)
     nlp = spacy.load(folder / "model-best")

@@ -39,8 +39,8 @@ from spacy.util import load_model_from_config, minibatch
 from threadpoolctl import threadpool_info
 from torch import nn
 
-from spacy_lstm_tagger.model.architectures import PREDICTION_WINDOW
 from spacy_lstm_tagger.model.features import forms_of
+from spacy_lstm_tagger.model.forward import PREDICTION_WINDOW
 from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
 from spacy_lstm_tagger.prediction.memory import Memory

@@ -22,7 +22,7 @@ from thinc.types import Floats2d
 from torch import nn
 
 import spacy_lstm_tagger
-from spacy_lstm_tagger.model import architectures
+from spacy_lstm_tagger.model import forward
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
 from spacy_lstm_tagger.model.vocabulary import Vocabulary, to_lists
 from spacy_lstm_tagger.network import precision
@@ -172,7 +172,7 @@ def test_prediction_in_parts_equals_prediction_at_once(
     model = make_model(architecture, **{"window_length": 1, **settings})
     docs = [*make_docs(*TEXTS, ""), *long_doc(make_docs, 40)]
     at_once = model.predict(docs)
-    monkeypatch.setattr(architectures, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(forward, "MAX_WINDOWS", 2)
     assert_close(model.predict(docs), at_once)
 
 
