@@ -14,6 +14,7 @@ from .finding import find_tagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")
+CERTAIN = 10  # tokens that are added to a sentence, so that those of one odd word don't come first
 
 Floats = NDArray[numpy.float64]
 
@@ -49,7 +50,8 @@ MEASURES: dict[str, Callable[[Floats], Floats]] = {
 class Uncertain(NamedTuple):
     """A sentence that is worth to be annotated, or one token of it.
 
-    score: How unsure the tagger is, from 0 to 1: of a sentence, the mean of its tokens.
+    score: How unsure the tagger is, from 0 to 1: of a sentence, the mean of its tokens and of ten
+        more that are certain. Without these, sentences of one odd word would come first.
     text: Which text of the stream it is from, counted from 0.
     sentence: The words and the spaces of the sentence.
     start_char: Where the sentence begins in that text.
@@ -138,7 +140,7 @@ def _candidates(
     words = [token.text.lower() for token in sentence]
     best = probabilities[part].argmax(axis=1).tolist()
     whole = Uncertain(
-        score=float(scores[part].mean()),
+        score=float(scores[part].sum() / (len(words) + CERTAIN)),
         text=number,
         sentence=[(token.text, token.whitespace_) for token in sentence],
         start_char=sentence.start_char,
