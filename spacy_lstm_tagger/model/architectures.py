@@ -8,7 +8,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from ..prediction.weights import widths
-from .forward import encode, init, predict_parts, tag
+from .forward import check_n_labels, encode, init, predict_parts, tag
 from .shim import NetworkShim
 from .with_crf import DocModel, with_crf
 
@@ -117,7 +117,10 @@ def resize_output(model: DocModel, n_labels: int) -> DocModel:
     """Add labels at the end, as spaCy asks models to by an attribute of this name. Until they are
     trained, they change no prediction.
     """
-    cast(NetworkShim, model.shims[0]).grow_output(n_labels)
+    shim = cast(NetworkShim, model.shims[0])
+    if shim.is_empty:
+        check_n_labels(model, n_labels)
+    shim.grow_output(n_labels)
     model.set_dim("nO", n_labels, force=True)
     return model
 

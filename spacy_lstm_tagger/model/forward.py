@@ -28,6 +28,27 @@ def describer(shim: NetworkShim, docs: Sequence[Doc]) -> Callable[..., TypeIds]:
     return partial(type_ids, docs, include_static_vectors=has_vectors)
 
 
+def types_of(shim: NetworkShim, docs: Sequence[Doc]) -> tuple[Ints1d, Callable[[], TypeIds]]:
+    """Return (tokens,) the word type of each token, and a function that describes the types. If
+    they have static vectors, a word in Docs of two vocabs is of two types.
+    """
+    groups = by_vocab(docs) if shim.cfg["include_static_vectors"] else [(slice(None), docs)]
+    types = numpy.zeros(sum(map(len, docs)), dtype="int64")
+    describers: list[Callable[..., TypeIds]] = []
+    n_types = 0
+    for tokens, group in groups:
+        distinct, own = numpy.unique(forms_of(group), return_inverse=True)
+        types[tokens] = n_types + own
+        n_types += len(distinct)
+        describers.append(partial(describer(shim, group), distinct.tolist()))
+
+    def describe() -> TypeIds:
+        parts = [describe_group(vocabulary=shim.vocabulary) for describe_group in describers]
+        return TypeIds(*map(numpy.concatenate, zip(*parts, strict=True)))
+
+    return types, describe
+
+
 def predict_parts(
     model: DocModel, docs: Sequence[Doc], *, window_length: int, precision: str
 ) -> Iterator[tuple[Ints1d, Floats2d]]:
@@ -78,8 +99,7 @@ def encode(
         for tokens, vectors in parts:
             predicted[model.ops.asarray(cast(Any, tokens))] = vectors
         return model.ops.unflatten(predicted, lengths), lambda dY: []
-    distinct, types = numpy.unique(forms_of(docs), return_inverse=True)
-    describe = partial(describer(shim, docs), distinct.tolist(), vocabulary=vocabulary)
+    types, describe = types_of(shim, docs)
     ids = describe()
     bounds = {"min_frequency": min_frequency, "max_words": max_words}
     news = find_news(vocabulary, docs, types, ids, **bounds)
@@ -123,6 +143,7 @@ def init(
     than ten of them. In either case the vocabulary grows when training brings something new.
     """
     if Y is not None:
+        check_n_labels(model, Y[0].shape[1])
         model.set_dim("nO", Y[0].shape[1])
     if not X:
         return
@@ -139,3 +160,12 @@ def init(
     if has_labels:
         sizes["n_labels"] = model.get_dim("nO")
     shim.build(vocabulary, **sizes)
+
+
+def check_n_labels(model: DocModel, n_labels: int) -> None:
+    """Raise a ValueError if the config gives a model that has no network yet another number."""
+    if model.maybe_get_dim("nO") not in (None, n_labels):
+        raise ValueError(
+            f"The model setting nO = {model.get_dim('nO')} is not the number of labels, "
+            f"{n_labels}: leave it out, and it is found."
+        )

@@ -42,6 +42,19 @@ class Learnt(NamedTuple):
         assert self.weights is not None
         return self.weights
 
+    def finite_weights(self) -> Weights:
+        """Return the weights; ValueError if some are no finite numbers, after a training that went
+        wrong.
+        """
+        weights = self.all_weights()
+        for name, values in weights.items():
+            if not numpy.isfinite(values).all():
+                raise ValueError(
+                    f"the model's weights are no finite numbers ({name}): its training went wrong. "
+                    "Train it with a lower learn_rate, or with grad_clip = 1.0, or load it again."
+                )
+        return weights
+
 
 def save(learnt: Learnt, network_class: str, settings: dict[str, Any]) -> bytes:
     """Serialize all that was configured and learnt; the weights as safetensors, not pickled.
@@ -51,7 +64,7 @@ def save(learnt: Learnt, network_class: str, settings: dict[str, Any]) -> bytes:
     settings (dict[str, Any]): The arguments of the network that the config decides.
     RETURNS (bytes): A checksum, and what it guards.
     """
-    weights = None if learnt.is_empty else safetensors.numpy.save(dict(learnt.all_weights()))
+    weights = None if learnt.is_empty else safetensors.numpy.save(dict(learnt.finite_weights()))
     contents = srsly.msgpack_dumps(
         {
             "format": FORMAT,

@@ -70,6 +70,11 @@ class NetworkShim(PyTorchShim):
         self._version = object()  # another one after each change
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no network yet."""
+        return self._learnt.is_empty
+
+    @property
     def vocabulary(self) -> Vocabulary:
         """What the ids of the network's input mean; ValueError if there is no network yet."""
         return cast(Vocabulary, self._require_learnt().vocabulary)
@@ -172,7 +177,7 @@ class NetworkShim(PyTorchShim):
         if prepared is None or prepared.version is not version:
             learnt = self._require_learnt()
             # If the weights change meanwhile, the version is an old one, and this is used once.
-            prepared = Prepared(version, learnt.vocabulary, reader_of(learnt.all_weights()))
+            prepared = Prepared(version, learnt.vocabulary, reader_of(learnt.finite_weights()))
             self._prepared = prepared
         return prepared
 

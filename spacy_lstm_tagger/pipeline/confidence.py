@@ -10,6 +10,8 @@ to; all in `doc.user_data`, under the key of an extension.
 
 from collections.abc import Callable
 from functools import cache, partial
+from math import inf
+from operator import index
 from typing import Any, cast
 
 import numpy
@@ -99,19 +101,30 @@ def confidence(attribute: str, token: Token) -> float:
 def k_best(token: Token, k: int, *, attribute: str) -> list[tuple[str, float]]:
     """Return the k most probable labels of a token and their probabilities, the best first.
 
-    RAISES: ValueError if k is less than 1, or more than there are labels.
+    RAISES: ValueError if k is no whole number, less than 1, or more than there are labels.
     """
     labels, probabilities = _of(token, attribute)
-    check_k(k, len(labels), "labels")
+    k = check_number("k", k, len(labels), "labels")
     best = numpy.argsort(-to_numpy(probabilities), kind="stable")[:k]
     return [(labels[i], float(probabilities[i])) for i in best]
 
 
-def check_k(k: int, n: int, what: str) -> None:
-    """Raise a ValueError if there are no k of something."""
-    if not 1 <= k <= n:
+def check_number(name: str, value: int, n: float = inf, what: str = "") -> int:
+    """Return a number as an int; ValueError if it is no whole number from 1 to n.
+
+    name (str): What the number is called.
+    value (int): The number, of any type of integers.
+    n (float): The largest one that is allowed.
+    what (str): Of what there are n.
+    """
+    try:
+        number = index(value)
+    except TypeError:
+        raise ValueError(f"{name} = {value!r} must be a whole number") from None
+    if not 1 <= number <= n:
         allowed = f"from 1 to {n}, the number of {what}" if n < 10**18 else "at least 1"
-        raise ValueError(f"k = {k} must be {allowed}")
+        raise ValueError(f"{name} = {value} must be {allowed}")
+    return number
 
 
 def _of(token: Token, attribute: str) -> tuple[tuple[str, ...], Floats1d]:

@@ -23,7 +23,7 @@ from ..model.with_crf import (
     is_crf,
     marginal_scores,
 )
-from .confidence import check_k
+from .confidence import check_number
 from .lexicon import Bools2d
 
 LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
@@ -153,9 +153,10 @@ def best_sequences(
     smoothing can be taken back only where there is no CRF.
 
     RETURNS (list[Labelling]): The sequences, the best first.
-    RAISES: ValueError if k is less than 1, or more than there are sequences.
+    RAISES: ValueError if k is no whole number, less than 1, or more than there are sequences.
     """
-    check_k(k, prod((emissions > -float("inf")).sum(axis=1).tolist()), "sequences of labels")
+    n_sequences = prod((emissions > -float("inf")).sum(axis=1).tolist())
+    k = check_number("k", k, n_sequences, "sequences of labels")
     if not len(emissions):
         return [Labelling([], 0.0)]
     if is_crf(model):

@@ -14,7 +14,7 @@ from ..model.with_crf import emitter_of
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, gold_labels, normal_form
 from .lexicon import check_lexicon
-from .listeners import check_widths
+from .listeners import check_rehearsal, check_widths
 from .loss import check_finite, label_loss
 from .saving import SavedTagger
 from .score_weights import forget_weights
@@ -58,7 +58,7 @@ class LearningTagger(SavedTagger):
             examples = read_examples(get_examples)
             if labels is None:
                 labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
-        self._add_labels(labels)
+        self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
@@ -85,14 +85,16 @@ class LearningTagger(SavedTagger):
 
     def _add_labels(self, labels: Iterable[str]) -> int:
         with self._named_in_errors():
+            if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+                raise ValueError(f"a list of labels is needed, not {labels!r:.80}")
             normal = dict.fromkeys(map(self._normal_form, labels))
+            for label in normal:
+                self.vocab.strings.add(label)
             new = [label for label in normal if label not in self.labels]
             n_outputs = self.model.maybe_get_dim("nO")
             if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
                 self._resize(len(self.labels) + len(new), new)
         self.cfg["labels"].extend(new)
-        for label in new:
-            self.vocab.strings.add(label)
         return len(new)
 
     def _resize(self, n_labels: int, new: Sequence[str]) -> None:
@@ -132,6 +134,22 @@ class LearningTagger(SavedTagger):
                 check_finite(nan, self._n_steps)
             raise
 
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn not to forget; see `spacy.pipeline.Tagger.rehearse`.
+
+        RAISES: ValueError if the model listens to an encoder that is trained with it.
+        """
+        with self._named_in_errors():
+            check_rehearsal(self.model)
+        return super().rehearse(list(examples), drop=drop, sgd=sgd, losses=losses)
+
     def get_loss(
         self, examples: Iterable[Example], scores: list[Floats2d]
     ) -> tuple[float, list[Floats2d]]:
@@ -143,6 +161,7 @@ class LearningTagger(SavedTagger):
             missing or can't be aligned have none.
         RAISES: ValueError if the component lacks a gold label, or if the loss is no number.
         """
+        examples = list(examples)
         validate_examples(examples, "LSTMTagger.get_loss")
         gold = [
             [label or None for label in aligned_labels(example, self.attribute)]
@@ -151,24 +170,24 @@ class LearningTagger(SavedTagger):
         with self._named_in_errors():
             used = {label for labels in gold for label in labels if label}
             check_known(used, self.labels, self._neg_prefix)
-        loss, gradients = label_loss(
-            scores,
-            gold,
-            self.labels,
-            label_smoothing=self.cfg["label_smoothing"],
-            neg_prefix=self._neg_prefix,
-        )
-        with self._named_in_errors():
+            loss, gradients = label_loss(
+                scores,
+                gold,
+                self.labels,
+                label_smoothing=self.cfg["label_smoothing"],
+                neg_prefix=self._neg_prefix,
+            )
             check_finite(loss, self._n_steps)
         return loss, gradients
 
-    def finish_update(self, sgd: Optimizer) -> None:
+    def finish_update(self, sgd: Optimizer | None) -> None:
         """Let an optimizer change the model, and count the steps of training.
 
-        sgd (Optimizer): The optimizer.
+        sgd (Optimizer | None): The optimizer; None to go on adding up gradients.
         """
-        super().finish_update(sgd)
-        self._n_steps += 1
+        if sgd is not None:
+            super().finish_update(sgd)
+            self._n_steps += 1
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

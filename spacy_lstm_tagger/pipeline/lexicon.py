@@ -35,6 +35,9 @@ def check_lexicon(
     """
     if not isinstance(lexicon, Mapping):
         raise ValueError(f"a lexicon maps words to lists of labels; this is {lexicon!r:.80}")
+    for form in lexicon:
+        if not isinstance(form, str):
+            raise ValueError(f"the lexicon's entry {form!r}: a word is needed, a string")
     return {
         form: _check(f"the lexicon's entry {form!r}", allowed, labels, normal_form)
         for form, allowed in lexicon.items()

@@ -53,5 +53,20 @@ def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
             )
 
 
+def check_rehearsal(model: DocModel) -> None:
+    """Raise a ValueError if a listener would read what its `tok2vec` made of the last update, as
+    spaCy rehearses no `tok2vec`.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    """
+    for listener in _listeners(model):
+        if listener._batch_id is not None:
+            raise ValueError(
+                "it can't be rehearsed while the encoder is trained that its model listens to. "
+                "Update it with old examples among the new ones, or give it an encoder of its own: "
+                "nlp.replace_listeners"
+            )
+
+
 def _listeners(model: DocModel) -> Iterator[Tok2VecListener]:
     return (node for node in model.walk() if isinstance(node, Tok2VecListener))

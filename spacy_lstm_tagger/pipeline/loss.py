@@ -61,6 +61,6 @@ def check_finite(loss: float, step: int) -> None:
     if not isfinite(loss):
         raise ValueError(
             f"the loss is {loss} in step {step} of training. Train with a lower learn_rate, or "
-            "with grad_clip = 1.0: see [training.optimizer] in the config. The best pipeline that "
-            "was found before is in model-best."
+            "with grad_clip = 1.0: see [training.optimizer] in the config. If `spacy train` has "
+            "found a pipeline before, it is in model-best."
         )

@@ -7,7 +7,8 @@ from zlib import crc32
 from spacy.tokens import Doc, Token
 from spacy.util import is_in_jupyter
 
-from .confidence import confidence, k_best, register_extensions
+from .confidence import check_number, confidence, k_best, register_extensions
+from .score_weights import FACTORIES
 
 STYLE = """
 .lstm-tags { line-height: 3.1; color: #1b1f24; background: #fff; padding: .5rem; }
@@ -51,10 +52,11 @@ def render(
     RETURNS (str | None): The HTML; None if it was displayed.
     RAISES: ValueError if k is less than 1, or the Doc has no such annotation.
     """
+    if attribute not in FACTORIES:
+        raise ValueError(f"attribute = {attribute!r} must be one of {', '.join(FACTORIES)}")
     if not doc.has_annotation(attribute.upper()):
         raise ValueError(f"this Doc has no {attribute} to show: tag it with an lstm_tagger first")
-    if k < 1:
-        raise ValueError(f"k = {k} must be at least 1")
+    k = check_number("k", k)
     register_extensions(attribute)
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
     n_best = min(k, len(doc._.get(f"{attribute}_labels"))) if has_probabilities else 0

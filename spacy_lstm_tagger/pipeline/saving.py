@@ -5,7 +5,7 @@ format, the labels and the lexicon, the settings, and a checksum of all of them 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class SavedTagger(Tagger):
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Serialize the component; see `to_disk`."""
+        exclude = _names(exclude)
         parts = self._parts(exclude)
         if "vocab" not in exclude:
             parts["vocab"] = self.vocab.to_bytes(exclude=exclude)
@@ -51,7 +52,7 @@ class SavedTagger(Tagger):
         path (str | Path): The directory; it is made if need be.
         exclude (Iterable[str]): Names of what is not to be saved: "vocab", "cfg", "model".
         """
-        path = Path(path)
+        path, exclude = Path(path), _names(exclude)
         path.mkdir(parents=True, exist_ok=True)
         for name, part in self._parts(exclude).items():
             (path / name).write_bytes(part)
@@ -60,6 +61,7 @@ class SavedTagger(Tagger):
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "SavedTagger":
         """Load the component from bytes; see `from_disk`."""
+        exclude = _names(exclude)
         with self._naming("these bytes"):
             parts = srsly.msgpack_loads(bytes_data)
             checked = self._check(parts, exclude)
@@ -77,7 +79,7 @@ class SavedTagger(Tagger):
         RAISES: ValueError if it is damaged, or was saved with other settings; the component
             stays as it was.
         """
-        path = Path(path)
+        path, exclude = Path(path), _names(exclude)
         with self._naming(path):
             names = [name for name in ("cfg", "model") if (path / name).exists()]
             checked = self._check({name: (path / name).read_bytes() for name in names}, exclude)
@@ -104,15 +106,15 @@ class SavedTagger(Tagger):
         saved = _unseal(parts["cfg"], parts.get("model", b"")) if "cfg" in parts else {}
         cfg = self.cfg if "cfg" in exclude else self._merge(saved)
         if "model" in exclude:
+            check_labels(self.model, cfg["labels"])
             return cfg, self.model, None
         # Other threads may be reading a CRF: they go on with all of the old one.
         model = self.model.copy() if is_crf(self.model) else self.model
         if is_crf(model) and model.has_param("transitions"):
             join_transitions(model)
         message = _open_model(parts["model"], model)
-        n_labels = message["nodes"][0]["dims"].get("nO")
-        if "cfg" not in exclude and n_labels not in (None, len(cfg["labels"])):
-            raise ValueError(f"its model has {n_labels} labels, and its cfg {len(cfg['labels'])}")
+        if "cfg" not in exclude or cfg["labels"]:
+            _check_number(message["nodes"][0]["dims"].get("nO"), cfg["labels"])
         return cfg, model, message
 
     def _take(self, cfg: dict[str, Any], model: DocModel, message: dict[str, Any] | None) -> None:
@@ -146,6 +148,23 @@ class SavedTagger(Tagger):
                 f"{self.name}: can't load {source}: {error}. If the pipeline is damaged, get or "
                 "save it again; if not, use the config that it was saved with."
             ) from error
+
+
+def check_labels(model: DocModel, labels: Sequence[str]) -> None:
+    """Raise a ValueError if a model scores another number of labels than there are, as only one of
+    the two was loaded.
+    """
+    _check_number(model.maybe_get_dim("nO"), labels)
+
+
+def _check_number(n_labels: int | None, labels: Sequence[str]) -> None:
+    if n_labels not in (None, len(labels)):
+        raise ValueError(f"its model has {n_labels} labels, and its cfg {len(labels)}")
+
+
+def _names(exclude: Iterable[str]) -> tuple[str, ...]:
+    """Return names that can be read more than once."""
+    return (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
 
 def _checksum(contents: Mapping[str, Any], model: bytes) -> int:
@@ -188,6 +207,7 @@ def _model_bytes(model: DocModel) -> bytes:
     message = model.to_dict()
     if is_crf(model) and model.has_param("transitions"):
         message["params"][0] = {"transitions": transitions_of(model)}
+    _check_params(message, model.ops.xp)
     return srsly.msgpack_dumps(convert_recursive(is_xp_array, to_numpy, message))
 
 

@@ -101,6 +101,8 @@ class TokenStream:
             words = [str(word) for word in state["words"]]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ValueError(f"this is no state of a stream: {state!r:.80}") from error
+        if not all(numpy.isfinite(known).all() for known in (*layers, *scores)):
+            raise ValueError("this state of a stream has values that are no finite numbers")
         expected = [known.shape for known in self._states] + [(self._reader.n_labels,)] * len(words)
         found = [known.shape for known in (*layers, *scores)]
         if found != expected or len(words) > self._reader.lookahead:

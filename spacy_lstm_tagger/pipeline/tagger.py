@@ -1,6 +1,7 @@
 """Scores in, annotated Docs out: the component `lstm_tagger`."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import numpy
@@ -14,7 +15,7 @@ from thinc.types import Floats2d, Ints1d
 
 from ..model.words import WordReader
 from .annotation import annotate
-from .confidence import register_extensions, require_extensions
+from .confidence import check_number, register_extensions, require_extensions
 from .decoding import (
     LabelIds,
     Labelling,
@@ -25,9 +26,9 @@ from .decoding import (
     probabilities_of,
 )
 from .learning import LearningTagger
-from .lexicon import Bools2d, allowed_labels, labels_of_forms, register_allowed
+from .lexicon import Bools2d, Lexicon, allowed_labels, labels_of_forms, register_allowed
 from .listeners import check_read
-from .saving import SETTINGS
+from .saving import SETTINGS, check_labels
 from .score_weights import FACTORIES, use_own_factory
 from .scorer import score_labels
 from .stream import TokenStream
@@ -78,6 +79,10 @@ class LSTMTagger(LearningTagger):
                 f"{name}: attribute = {attribute!r} can't be tagged; use one of "
                 f"{', '.join(FACTORIES)}."
             )
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(
+                f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
+            )
         super().__init__(
             vocab,
             model,
@@ -125,6 +130,8 @@ class LSTMTagger(LearningTagger):
 
     @store_probabilities.setter
     def store_probabilities(self, value: bool) -> None:
+        if value not in (True, False):
+            raise ValueError(f"{self.name}: store_probabilities = {value!r} must be true or false.")
         if value:
             with self._named_in_errors():
                 require_extensions(self.attribute)
@@ -178,7 +185,8 @@ class LSTMTagger(LearningTagger):
         RAISES: ValueError if the model can't tag a stream, or if the state is not one of it.
         """
         with self._named_in_errors():
-            return TokenStream(WordReader(self.model, self.vocab), self._decide, state)
+            decide = partial(self._decide, self.labels, self.cfg["lexicon"])
+            return TokenStream(WordReader(self.model, self.vocab), decide, state)
 
     def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
         """Write labels to the Docs, and probabilities if `predict` found some.
@@ -206,6 +214,8 @@ class LSTMTagger(LearningTagger):
         batch_size (int): How many are read at a time.
         YIELDS (Doc): The Docs in their order, without the ones that went to the error handler.
         """
+        with self._named_in_errors():  # spaCy would drop all Docs where it is 0
+            batch_size = check_number("batch_size", batch_size)
         for docs in minibatch(stream, size=batch_size):
             yield from self._pipe_batch(docs)
 
@@ -227,6 +237,8 @@ class LSTMTagger(LearningTagger):
                 if not isinstance(doc, Doc):
                     raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
             check_read(self.model, docs)
+            if not self.labels:  # while some are added, the model can have more
+                check_labels(self.model, self.labels)
             return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
@@ -236,9 +248,10 @@ class LSTMTagger(LearningTagger):
     ) -> list[Floats2d]:
         return probabilities_of(model, emissions, self.cfg["label_smoothing"])
 
-    def _decide(self, words: list[str], scores: Floats2d) -> list[tuple[str, float]]:
+    def _decide(
+        self, labels: tuple[str, ...], lexicon: Lexicon, words: list[str], scores: Floats2d
+    ) -> list[tuple[str, float]]:
         """Return the label of each word, and its probability, as `predict` finds them."""
-        lexicon, labels = self.cfg["lexicon"], self.labels
         allowed = labels_of_forms(words, lexicon, labels)
         emissions = [self.model.ops.asarray2f(numpy.where(allowed, cast(Any, scores), -numpy.inf))]
         (label_ids,) = best_labels(self.model, emissions)

@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from thinc.types import Floats2d
 
+from .confidence import check_number
 from .finding import find_tagger
 
 BATCH_SIZE = 256
@@ -92,8 +93,9 @@ def uncertain(
     RETURNS (list[Uncertain]): The chosen, the least sure first.
     RAISES: ValueError if a setting is wrong, or if there is no such component.
     """
-    if n < 1:
-        raise ValueError(f"n = {n} must be at least 1")
+    n, batch_size = check_number("n", n), check_number("batch_size", batch_size)
+    if isinstance(texts, str | Doc):
+        raise ValueError(f"a list of texts is needed, not one: {texts!r:.40}")
     for name, value, allowed in [("level", level, LEVELS), ("measure", measure, [*MEASURES])]:
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")

@@ -17,6 +17,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import registry
 from spacy.vectors import Vectors
+from spacy.vocab import Vocab
 from thinc.api import Adam, Linear, Model, chain, fix_random_seed, set_dropout_rate, with_array
 from thinc.types import Floats2d
 from torch import nn
@@ -371,6 +372,20 @@ def test_static_vectors_tell_unknown_words_apart(
     assert_close([gnat], [newt])
     gnu, gnat, newt = other.predict(new)
     assert_close([gnu, gnat], [newt, newt])
+
+
+@pytest.mark.parametrize("is_train", [False, True])
+def test_each_doc_has_the_static_vectors_of_its_own_vocab(is_train: bool) -> None:
+    docs = []
+    for value in (1, -1):
+        vocab = Vocab()
+        vocab.set_vector("gnu", numpy.full(2, value, dtype="float32"))
+        docs.append(Doc(vocab, words=["a", "gnu"]))
+    settings = {**WIDTHS, "include_static_vectors": True, "unknown_rate": 0.0}
+    model = initialize(LSTMTok2Vec(**settings), docs)
+    together, _ = model(docs, is_train)
+    assert (together[0] != together[1]).any()
+    assert_close(together, [model([doc], is_train)[0][0] for doc in docs])
 
 
 def long_doc(make_docs: MakeDocs, length: int) -> list[Doc]:

@@ -60,6 +60,12 @@ def test_there_are_no_k_labels(doc: Doc, k: int) -> None:
         doc[0]._.tag_k_best(k)
 
 
+@pytest.mark.parametrize("k", ["x", None, 1.5])
+def test_k_is_a_whole_number(doc: Doc, k: Any) -> None:
+    with pytest.raises(ValueError, match=f"k = {k!r} must be a whole number"):
+        doc[0]._.tag_k_best(k)
+
+
 def test_a_doc_without_probabilities_says_how_to_get_them() -> None:
     register_extensions("tag")
     doc = Doc(Vocab(), words=["x"])

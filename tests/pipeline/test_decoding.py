@@ -120,6 +120,17 @@ def test_there_are_no_k_sequences(decoder: Language, k: int) -> None:
         decoder.get_pipe("lstm_tagger").k_best(decoder.make_doc("ate dog"), k)
 
 
+@pytest.mark.parametrize("k", [True, numpy.int64(2)])
+def test_k_is_of_any_type_of_integers(decoder: Language, k: Any) -> None:
+    assert len(decoder.get_pipe("lstm_tagger").k_best(decoder.make_doc("dog"), k)) == k
+
+
+@pytest.mark.parametrize("k", ["x", None, 1.5, 2.0])
+def test_k_is_a_whole_number(decoder: Language, k: Any) -> None:
+    with pytest.raises(ValueError, match=f"lstm_tagger: k = {k!r} must be a whole number"):
+        decoder.get_pipe("lstm_tagger").k_best(decoder.make_doc("dog"), k)
+
+
 def test_an_empty_doc_is_one_sequence(decoder: Language) -> None:
     tagger = decoder.get_pipe("lstm_tagger")
     assert tagger.k_best(decoder.make_doc(""), 1) == [([], 0.0)]

@@ -86,5 +86,10 @@ def test_a_lexicon_is_a_mapping(lexicon: Any) -> None:
         check_lexicon(lexicon, LABELS, str)
 
 
+def test_the_lexicons_words_are_strings() -> None:
+    with pytest.raises(ValueError, match="entry 1: a word is needed"):
+        check_lexicon({1: ["A"]}, LABELS, str)  # type: ignore[dict-item]
+
+
 def test_labels_are_brought_to_their_normal_form() -> None:
     assert check_lexicon({"x": ("a", "b")}, LABELS, str.upper) == {"x": ["A", "B"]}

@@ -8,8 +8,11 @@ from typing import Any
 import numpy
 import pytest
 import spacy
+import srsly
 from numpy.testing import assert_array_equal
 from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
 
 from spacy_lstm_tagger.pipeline.saving import FORMAT
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
@@ -206,3 +209,55 @@ def test_labels_and_lexicon_come_from_the_file(
     config = {"components": {"lstm_tagger": {"overwrite": True}}}
     component = spacy.load(tmp_path, config=config).get_pipe("lstm_tagger")
     assert (component.labels, component.cfg["lexicon"]) == (("DET", "NN", "V"), lexicon)
+
+
+@pytest.mark.parametrize("missing", ["cfg", "model"])
+def test_labels_of_another_number_than_the_models_are_refused(
+    trained: Language, folder: Path, tiny: dict[str, Any], missing: str
+) -> None:
+    nlp = spacy.blank("xx")
+    model = trained.config["components"]["lstm_tagger"]["model"]
+    component = nlp.add_pipe("lstm_tagger", config={"model": model})
+    component.add_label("DET")
+    if missing == "model":
+        words = Doc(nlp.vocab, words=["a"], tags=["DET"])
+        nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=["a"]), words)])
+    with pytest.raises(ValueError, match=r"model has \d labels, and its cfg \d"):
+        component.from_disk(folder, exclude=["vocab", missing])
+
+
+def test_a_model_that_was_loaded_without_its_labels_tags_nothing(
+    trained: Language, folder: Path
+) -> None:
+    nlp = spacy.blank("xx")
+    model = trained.config["components"]["lstm_tagger"]["model"]
+    component = nlp.add_pipe("lstm_tagger", config={"model": model})
+    component.from_disk(folder, exclude=["vocab", "cfg"])
+    with pytest.raises(ValueError, match="lstm_tagger: its model has 3 labels, and its cfg 0"):
+        nlp(TEXT)
+
+
+def test_what_is_excluded_can_be_any_iterable(
+    trained: Language, other: LSTMTagger, tmp_path: Path
+) -> None:
+    component = trained.get_pipe("lstm_tagger")
+    component.to_disk(tmp_path, exclude=(name for name in ("vocab", "model")))
+    assert [path.name for path in tmp_path.iterdir()] == ["cfg"]
+    other.from_disk(tmp_path, exclude=(name for name in ("vocab", "model")))
+    data = component.to_bytes(exclude=(name for name in ("vocab", "model")))
+    assert srsly.msgpack_loads(data).keys() == {"cfg"}
+
+
+@pytest.mark.parametrize("part", ["weights", "transitions"])
+def test_numbers_that_are_not_finite_are_not_saved(
+    nlp: Language, train: Callable, tiny: dict[str, Any], tmp_path: Path, part: str
+) -> None:
+    train(nlp, model={**tiny, "crf": True}).to_disk(tmp_path)
+    component = nlp.get_pipe("lstm_tagger")
+    if part == "weights":
+        component.model.layers[0].shims[0].network.output.weight.data.fill_(numpy.nan)
+    else:
+        component.model.set_param("transitions", numpy.full((3, 3), numpy.inf, dtype="float32"))
+    with pytest.raises(ValueError, match="no finite numbers"):
+        nlp.to_disk(tmp_path)
+    assert spacy.load(tmp_path).get_pipe("lstm_tagger").labels == component.labels

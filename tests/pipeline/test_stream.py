@@ -239,6 +239,7 @@ def test_a_tagger_without_weights_is_refused(nlp: Language, tiny: dict[str, Any]
         (lambda state: {**state, "layers": 2 * state["layers"]}, "of another model"),
         (lambda state: {**state, "scores": [[0.0]]}, "of another model"),
         (lambda state: {**state, "words": []}, "of another model"),
+        (lambda state: {**state, "scores": [[float("nan")] * 3]}, "no finite numbers"),
         (lambda s: {**s, "words": 2 * s["words"], "scores": 2 * s["scores"]}, "of another model"),
     ],
 )
@@ -257,3 +258,10 @@ def test_lookahead_needs_a_model_that_reads_left_to_right() -> None:
         architectures.LSTMTagger(lookahead=1)
     with pytest.raises(ValueError, match="lookahead = -1 must be at least 0"):
         architectures.LSTMTagger(lookahead=-1, bidirectional=False)
+
+
+def test_a_stream_keeps_the_labels_that_it_began_with(make_tagger: Callable[..., Any]) -> None:
+    tagger = make_tagger(lookahead=0)
+    stream = tagger.stream()
+    tagger.add_label("NEW")
+    assert stream.push("dog")[0].label == tagger.stream().push("dog")[0].label

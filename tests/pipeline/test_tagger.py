@@ -428,6 +428,82 @@ def test_initialization_without_data(nlp: Language, tiny: dict[str, Any]) -> Non
     assert set(predicted(nlp)) <= {"A", "B"}
 
 
+@pytest.mark.parametrize("labels", ["AB", [7], [None]])
+def test_labels_that_are_no_list_of_strings_are_refused(
+    nlp: Language, examples: list[Example], tiny: dict[str, Any], labels: Any
+) -> None:
+    component: Any = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    with pytest.raises(ValueError, match="lstm_tagger: a list of labels is needed"):
+        component.initialize(lambda: examples, labels=labels)
+    assert component.labels == ()
+
+
+def test_a_label_that_is_no_text_changes_nothing(nlp: Language, train: Callable) -> None:
+    component = train(nlp).get_pipe("lstm_tagger")
+    with pytest.raises(ValueError, match="surrogates"):
+        component.add_label("\ud800")
+    assert component.labels == ("DET", "NN", "V") and component.model.get_dim("nO") == 3
+
+
+@pytest.mark.parametrize("n_labels", [2, 10])
+@pytest.mark.parametrize("crf", [False, True])
+def test_another_number_of_outputs_than_labels_is_refused(
+    nlp: Language, examples: list[Example], tiny: dict[str, Any], n_labels: int, crf: bool
+) -> None:
+    model = {**tiny, "nO": n_labels, "crf": crf}
+    nlp.add_pipe("lstm_tagger", config={"model": model})
+    with pytest.raises(ValueError, match=f"nO = {n_labels} is not the number of labels, 3"):
+        nlp.initialize(lambda: examples)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_label_smoothing_is_a_probability(nlp: Language, smoothing: float) -> None:
+    with pytest.raises(ValueError, match=f"lstm_tagger: label_smoothing = {smoothing} must be"):
+        nlp.add_pipe("lstm_tagger", config={"label_smoothing": smoothing})
+
+
+@pytest.mark.parametrize("value", ["no", None])
+def test_probabilities_are_stored_or_not(nlp: Language, value: Any) -> None:
+    component: Any = nlp.add_pipe("lstm_tagger")
+    with pytest.raises(ValueError, match=f"store_probabilities = {value!r} must be true or false"):
+        component.store_probabilities = value
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_has_one_doc_at_least(trained: Language, batch_size: int) -> None:
+    with pytest.raises(ValueError, match=f"lstm_tagger: batch_size = {batch_size} must be at"):
+        list(trained.pipe(["The dog"], batch_size=batch_size))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_weights_that_are_not_finite_tag_nothing(
+    nlp: Language, examples: list[Example], train: Callable
+) -> None:
+    train(nlp).get_pipe("lstm_tagger").update(examples, sgd=SGD(float("inf")))
+    with pytest.raises(ValueError, match="weights are no finite numbers"):
+        nlp("The dog")
+
+
+def test_examples_are_read_once(nlp: Language, examples: list[Example], train: Callable) -> None:
+    component = train(nlp).get_pipe("lstm_tagger")
+    nlp.resume_training()
+    scores, _ = component.model.begin_update([example.x for example in examples])
+    assert component.get_loss(iter(examples), scores)[0] > 0
+    nlp.update(examples, sgd=SGD(0.1))
+    assert component.rehearse(iter(examples))["lstm_tagger"] > 0
+
+
+def test_a_listener_is_not_rehearsed_while_its_encoder_is_trained(
+    shared: Language, make_examples: Callable
+) -> None:
+    examples = make_examples(shared)
+    shared.initialize(lambda: examples)
+    optimizer = shared.resume_training()
+    shared.update(examples, sgd=optimizer)
+    with pytest.raises(ValueError, match="it can't be rehearsed while the encoder is trained"):
+        shared.rehearse(examples, sgd=optimizer)
+
+
 def test_initialization_again_forgets(
     nlp: Language, train: Callable, make_examples: Callable
 ) -> None:

@@ -106,6 +106,8 @@ def test_a_stream_is_read_bit_by_bit(nlp: Language) -> None:
     ("settings", "message"),
     [
         ({"n": 0}, "n = 0 must be at least 1"),
+        ({"n": "x"}, "n = 'x' must be a whole number"),
+        ({"batch_size": 0}, "batch_size = 0 must be at least 1"),
         ({"level": "word"}, "level = 'word' must be one of sentence, token"),
         ({"measure": "x"}, "measure = 'x' must be one of entropy, margin, confidence"),
         ({"component": "x"}, "no lstm_tagger of the name 'x'; its components: lstm_tagger"),
@@ -114,6 +116,11 @@ def test_a_stream_is_read_bit_by_bit(nlp: Language) -> None:
 def test_wrong_settings_are_refused(nlp: Language, settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         uncertain(nlp, TEXTS, **settings)
+
+
+def test_one_text_is_no_list_of_texts(nlp: Language) -> None:
+    with pytest.raises(ValueError, match="a list of texts is needed, not one: 'The dog'"):
+        uncertain(nlp, "The dog")
 
 
 def test_a_pipeline_without_a_tagger_is_refused() -> None:
