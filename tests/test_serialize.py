@@ -50,30 +50,6 @@ docs = [nlp.make_doc(text) for text in sys.argv[2:]]
 for scores in nlp.get_pipe("lstm_tagger").model.predict(docs):
     print(scores.tobytes().hex())
 """
-TRAIN_AND_FORK = """
-import spacy
-import torch
-from spacy.tokens import Doc
-from spacy.training import Example
-
-if __name__ == "__main__":
-    torch.set_num_threads(2)
-    nlp = spacy.blank("xx")
-    widths = {"word_width": 8, "character_lstm_width": 4, "lstm_width": 8}
-    model = {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **widths}
-    nlp.add_pipe("lstm_tagger", config={"model": model})
-    words, tags = ["The", "dog", "ate"], ["DET", "NN", "V"]
-    example = Example(Doc(nlp.vocab, words=words), Doc(nlp.vocab, words=words, tags=tags))
-    optimizer = nlp.initialize(lambda: [example] * 20)
-    for _ in range(3):
-        nlp.update([example] * 20, sgd=optimizer)
-    texts = ["The dog ate " * length for length in range(1, 20)]
-    serial, parallel = (
-        [[token.tag_ for token in doc] for doc in nlp.pipe(texts, batch_size=5, n_process=n)]
-        for n in (1, 2)
-    )
-    print(serial == parallel, len(parallel))
-"""
 
 
 def through_bytes(nlp: Language, tmp_path: Path) -> Language:
@@ -278,13 +254,6 @@ def test_fresh_process_prints_the_same_scores(trained: Language, tmp_path: Path)
     )
     printed = run.stdout.split("\n")[:-1]
     assert printed == [array.tobytes().hex() for array in scores(trained)], run.stderr
-
-
-def test_two_processes_tag_as_one_does_after_training(tmp_path: Path) -> None:
-    script = tmp_path / "train_and_fork.py"
-    script.write_text(TRAIN_AND_FORK)
-    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=200)
-    assert run.stdout.split() == ["True", "19"], run.stderr
 
 
 def test_labels_are_strings_of_any_vocab(

@@ -33,16 +33,16 @@ def train(folder):
     optimizer = nlp.resume_training()
     for _ in range(3):
         nlp.update(examples, sgd=optimizer)
+    return nlp
 
 
 def main(folder, method, where, n):
     multiprocessing.set_start_method(method)
     torch.set_num_threads(2)
-    train(folder)
+    nlp = train(folder)
     torch.ones(400, 400) @ torch.ones(400, 400)
-    nlp = spacy.load(folder)
     texts = [f"The dog ate{i} " * (1 + i % 7) for i in range(n)]
-    expected = tags(spacy.load(folder), texts)
+    expected = tags(spacy.load(folder).from_bytes(nlp.to_bytes()), texts)
     found, done = [], Event()
 
     def tag_in_processes():
