@@ -106,6 +106,7 @@ def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
     form that has no vector gets that of its lower case; if there is none, that of its title case.
 
     RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
+    RAISES: ValueError if a vector has values that are no finite numbers.
     """
     vectors = vocab.vectors
     name = NAMES[vectors.attr].lower()
@@ -120,6 +121,10 @@ def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
                 keys[i] = key_of(in_another_case(forms[i]))
     found = to_numpy(vectors.get_batch(keys)).astype("float32")
     found[[key not in vectors for key in keys]] = 0  # get_batch returns the table's last row
+    finite = numpy.isfinite(found).all(axis=1)
+    if not finite.all():
+        form = forms[int(finite.argmin())]
+        raise ValueError(f"the word vector of {form!r} has values that are no finite numbers")
     return found
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy
 from spacy.tokens import Doc
-from spacy.vocab import Vocab
 from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
@@ -18,7 +17,6 @@ def annotate(
     label_ids: Sequence[Ints1d],
     probabilities: Sequence[Floats2d],
     *,
-    vocab: Vocab,
     labels: tuple[str, ...],
     attribute: str,
     overwrite: bool,
@@ -29,22 +27,26 @@ def annotate(
     docs (Sequence[Doc]): The Docs.
     label_ids (Sequence[Ints1d]): (tokens,) the index of each token's label, for each Doc.
     probabilities (Sequence[Floats2d]): (tokens, labels) for each Doc; none if they aren't stored.
-    vocab (Vocab): Whose numbers stand for labels.
     labels (tuple[str, ...]): The labels.
     attribute (str): "tag", "pos" or "morph".
     overwrite (bool): Whether to replace annotation that a Doc has already.
     tagger (str): Name of the component.
-    RAISES: ValueError if an extension that probabilities need is the application's.
+    RAISES: ValueError if an extension that probabilities need is the application's, or if there
+        are not as many labels as tokens.
     """
     if probabilities:
         require_extensions(attribute)
     label_ids = [to_numpy(ids).astype("int64") for ids in label_ids]
-    values = numpy.zeros(len(labels), dtype="uint64")
     counts = numpy.bincount(numpy.concatenate([*label_ids, numpy.zeros(0, dtype="int64")]))
-    for i in numpy.flatnonzero(counts).tolist():
-        values[i] = value_of(labels[i], attribute, vocab)
+    used = {i: labels[i] for i in numpy.flatnonzero(counts).tolist()}
+    values = {id(doc.vocab): numpy.zeros(len(labels), dtype="uint64") for doc in docs}
+    for vocab in {id(doc.vocab): doc.vocab for doc in docs}.values():
+        for i, label in used.items():
+            values[id(vocab)][i] = value_of(label, attribute, vocab)
     for i, (doc, ids) in enumerate(zip(docs, label_ids, strict=True)):
-        written = _write(doc, attribute, values[ids], overwrite)
+        if len(ids) != len(doc):
+            raise ValueError(f"{len(ids)} labels are not those of {len(doc)} tokens: {doc!r:.40}")
+        written = _write(doc, attribute, values[id(doc.vocab)][ids], overwrite)
         if not written and has_those_of_another(doc, attribute, tagger):
             continue
         if probabilities:

@@ -199,7 +199,6 @@ class LSTMTagger(LearningTagger):
                 [docs] if isinstance(docs, Doc) else list(docs),
                 batch_tag_ids,
                 getattr(batch_tag_ids, "probabilities", ()),
-                vocab=self.vocab,
                 labels=self.labels,
                 attribute=self.attribute,
                 overwrite=self.cfg["overwrite"],

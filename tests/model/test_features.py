@@ -293,3 +293,10 @@ def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> 
     ids = token_ids(docs, vocabulary, window_length=9)
     words = [vocabulary.words.get(token.text, UNKNOWN) for token in chain(*docs)]
     assert ids.words[ids.types].tolist() == words
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_a_vector_that_is_not_finite_is_refused(make_docs: MakeDocs, value: float) -> None:
+    docs = with_vectors(make_docs("a dog"), {"a": [0, 1], "dog": [value, 1]})
+    with pytest.raises(ValueError, match="the word vector of 'dog' has values"):
+        static_vectors(docs[0].vocab, ["a", "dog"])

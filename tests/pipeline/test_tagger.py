@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import deepcopy
 from importlib.metadata import entry_points
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -725,6 +726,32 @@ def test_gold_labels_may_come_from_another_vocab(nlp: Language, attribute: str) 
     assert component.labels == ("Case=Dat", "Case=Nom")
     losses = nlp.update([example], sgd=optimizer)
     assert losses["lstm_tagger"] > 0
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_docs_of_another_vocab_know_their_labels(
+    nlp: Language, train: Callable, attribute: str
+) -> None:
+    component = train(nlp, attribute=attribute).get_pipe("lstm_tagger")
+    docs = [nlp.make_doc("dog"), Doc(Vocab(), words=WORDS), Doc(nlp.vocab, words=WORDS)]
+    _, other, own = component.pipe(docs)
+    assert annotation(other, attribute) == annotation(own, attribute) == GOLD[attribute]
+
+
+def test_labels_that_were_added_to_a_sourced_component_are_known(
+    nlp: Language, trained: Language
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", source=deepcopy(trained))
+    component.add_label("NEW")
+    doc = nlp.make_doc("dog")
+    doc[0]._.tag_allowed = ["NEW"]
+    assert component(doc)[0].tag_ == "NEW"
+
+
+def test_another_number_of_labels_than_tokens_is_refused(trained: Language) -> None:
+    doc, label_ids = trained.make_doc("The dog"), numpy.zeros(1, dtype="int64")
+    with pytest.raises(ValueError, match="lstm_tagger: 1 labels are not those of 2 tokens"):
+        trained.get_pipe("lstm_tagger").set_annotations([doc], [label_ids])
 
 
 def test_listeners_share_one_encoder(shared: Language, make_examples: Callable) -> None:
