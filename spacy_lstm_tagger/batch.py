@@ -6,7 +6,7 @@ longer to travel than to tag.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -98,10 +98,12 @@ class TagBatch:
                 return [row for part in parts for row in tag_texts(nlp, tagger, part)]
 
 
-def share_out(tag: TagBatch, batches: Iterable[Batch], *, n_process: int) -> Iterator[Batch]:
+def share_out(
+    tag: Callable[[Batch], Batch], batches: Iterable[Batch], *, n_process: int
+) -> Iterator[Batch]:
     """Tag batches in several processes, with a few batches in memory at a time.
 
-    tag (TagBatch): Tags a batch.
+    tag (Callable): Tags a batch: a `TagBatch`, or what else can be sent to another process.
     batches (Iterable[Batch]): The batches; of about a thousand texts each.
     n_process (int): The number of processes.
     YIELDS (Batch): The tagged batches, in the same order.

@@ -136,7 +136,7 @@ def tag_cli(
     text_key: TextKey = "text",
     batch_size: Annotated[int, Opt("--batch-size", "-b", min=1, help="Texts per batch")] = 256,
     n_process: Annotated[
-        int, Opt("--n-process", "-n", min=1, help="Processes that share the files")
+        int, Opt("--n-process", "-n", min=1, help="Processes that share the texts")
     ] = 1,
     resume: Annotated[bool, Opt("--resume", "-r", help="Skip files whose output exists")] = False,
     force: Force = False,

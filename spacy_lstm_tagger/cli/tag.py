@@ -1,24 +1,22 @@
-"""Files in, the same with labels out: one file after another, or many at a time."""
+"""Files in, the same with labels out: batch by batch, in one process or several."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from itertools import islice
-from multiprocessing import get_context
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spacy.cli._util import import_code, setup_gpu
 from spacy.language import Language
+from spacy.util import minibatch
 from tqdm import tqdm
 from wasabi import msg
 
+from ..batch import bounded_memory, share_out
 from ..pipeline.finding import find_tagger
 from .loading import load_pipeline
-from .reading import find_files, read_texts
+from .reading import Text, find_files, read_texts
 from .writing import WRITERS
-
-BATCHES_PER_ZONE = 16  # after so many batches new words are forgotten
 
 
 class Task(NamedTuple):
@@ -26,6 +24,23 @@ class Task(NamedTuple):
 
     source: Path
     target: Path
+
+
+class Batch(NamedTuple):
+    """Some texts of a file, before they are tagged and after it.
+
+    texts: The texts; none after it.
+    written: What its file gets of them, once they are tagged.
+    n_texts, n_tokens: How many were tagged.
+    error: Why they could not be read or tagged; "" if they could.
+    """
+
+    task: Task
+    texts: list[Text]
+    written: Any = None
+    n_texts: int = 0
+    n_tokens: int = 0
+    error: str = ""
 
 
 class Done(NamedTuple):
@@ -63,7 +78,7 @@ def tag_files(
     output_format (str): "conllu", "jsonl" or "spacy".
     text_key (str): Where JSONL files have their texts.
     batch_size (int): How many texts to read side by side.
-    n_process (int): How many processes share the files; each loads the pipeline once.
+    n_process (int): How many processes share the texts; each loads the pipeline once.
     resume (bool): Whether to skip the files whose output is there.
     force (bool): Whether to overwrite.
     code (Path | None): Python file to be imported first.
@@ -89,18 +104,14 @@ def tag_files(
     if not tasks:
         return []
     _load(pipeline, code, use_gpu)  # what is wrong with it is said once, and before any work
-    run = partial(
-        _tag_file,
-        load=partial(_load, pipeline, code, use_gpu),
-        output_format=output_format,
-        text_key=text_key,
-        batch_size=batch_size,
-    )
+    load = partial(_load, pipeline, code, use_gpu)
+    run = partial(_tag, load=load, output_format=output_format)
+    batches = _batches(tasks, text_key, batch_size)
+    tagged = share_out(run, batches, n_process=n_process) if n_process > 1 else map(run, batches)
     done = []
     with tqdm(desc="Tagging", unit=" tokens", unit_scale=True, delay=2, disable=None) as bar:
-        for result in _run(run, tasks, min(n_process, len(tasks))):
-            done.append(result)
-            bar.update(result.n_tokens)
+        for task, of_task in groupby(tagged, key=lambda batch: batch.task):
+            done.append(_write(task, of_task, output_format, bar))
     n_texts, n_tokens = sum(d.n_texts for d in done), sum(d.n_tokens for d in done)
     n_files = sum(not d.error for d in done)
     msg.good(f"Tagged {n_tokens:,} tokens of {n_texts:,} texts: {n_files:,} files in {output}")
@@ -134,42 +145,49 @@ def _load(pipeline: str, code: Path | None, use_gpu: int) -> Language:
     return nlp
 
 
-def _run(run: Callable[[Task], Done], tasks: list[Task], n_process: int) -> Iterator[Done]:
-    if n_process == 1:
-        yield from map(run, tasks)
-        return
-    # Not forked: the threads of this process would be missing in a fork, and their locks not.
-    with ProcessPoolExecutor(n_process, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, task) for task in tasks]):
-            yield future.result()
+def _batches(tasks: list[Task], text_key: str, batch_size: int) -> Iterator[Batch]:
+    """Read the files; each becomes one batch at least. A file that can't be read ends with a batch
+    that says why."""
+    for task in tasks:
+        error = ""
+        try:
+            for texts in minibatch(read_texts(task.source, text_key), batch_size):
+                yield Batch(task, texts)
+        except (OSError, ValueError) as reason:
+            error = str(reason)
+        yield Batch(task, [], error=error)
 
 
-def _tag_file(
-    task: Task,
-    *,
-    load: Callable[[], Language],
-    output_format: str,
-    text_key: str,
-    batch_size: int,
-) -> Done:
-    """Tag a file; numbers alone are returned, so nothing large goes from process to process."""
+def _tag(batch: Batch, *, load: Callable[[], Language], output_format: str) -> Batch:
+    """Tag a batch, and return no Docs: what the file gets of them travels faster."""
+    if batch.error:
+        return batch
     nlp = load()
-    n_texts = n_tokens = 0
+    try:
+        with bounded_memory(nlp):
+            docs = [text.to_doc(nlp) for text in batch.texts]
+            docs = list(nlp.pipe(docs, batch_size=max(len(docs), 1)))
+            written = WRITERS[output_format].made_of(docs, batch.texts)
+            n_tokens = sum(map(len, docs))
+    except (OSError, ValueError) as error:
+        return Batch(batch.task, [], error=str(error))
+    return Batch(batch.task, [], written, len(batch.texts), n_tokens)
+
+
+def _write(task: Task, batches: Iterable[Batch], output_format: str, bar: tqdm) -> Done:
+    """Write the file of a task; an error, or an interruption, leaves no unfinished one."""
+    n_texts, n_tokens, error = 0, 0, ""
     writer = WRITERS[output_format](task.target)
     try:
-        texts = read_texts(task.source, text_key)
-        while some := list(islice(texts, BATCHES_PER_ZONE * batch_size)):
-            with nlp.memory_zone():
-                docs = ((text.to_doc(nlp), text) for text in some)
-                for doc, text in nlp.pipe(docs, as_tuples=True, batch_size=batch_size):
-                    writer.add(doc, text)
-                    n_texts += 1
-                    n_tokens += len(doc)
-    except (OSError, ValueError) as error:
+        for batch in batches:
+            error = error or batch.error
+            if not error:
+                writer.add(batch.written)
+                n_texts += batch.n_texts
+                n_tokens += batch.n_tokens
+                bar.update(batch.n_tokens)
+        if not error:
+            writer.finish()
+    finally:
         writer.discard()
-        return Done(task, n_texts, n_tokens, str(error))
-    except BaseException:  # an interruption, too, leaves no unfinished file
-        writer.discard()
-        raise
-    writer.finish()
-    return Done(task, n_texts, n_tokens)
+    return Done(task, n_texts, n_tokens, error)

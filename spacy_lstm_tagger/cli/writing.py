@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,22 @@ class Writer(ABC):
         self._unfinished = path.with_name(f".{path.name}.unfinished")
         path.parent.mkdir(parents=True, exist_ok=True)
 
+    @classmethod
     @abstractmethod
-    def add(self, doc: Doc, source: Text) -> None:
-        """Write a Doc, which was read from a text."""
+    def made_of(cls, docs: Iterable[Doc], sources: Iterable[Text]) -> Any:
+        """Return what a file gets of Docs, which were read from texts. It can go from process to
+        process."""
+
+    @abstractmethod
+    def add(self, made: Any) -> None:
+        """Write what `made_of` returned."""
 
     def finish(self) -> None:
         """Give the file its name."""
         self._unfinished.replace(self.path)
 
     def discard(self) -> None:
-        """Leave no file behind."""
+        """Leave no unfinished file behind."""
         self._unfinished.unlink(missing_ok=True)
 
 
@@ -42,11 +48,16 @@ class LineWriter(Writer):
         super().__init__(path)
         self._file = self._unfinished.open("w", encoding="utf8")
 
-    def add(self, doc: Doc, source: Text) -> None:
-        self._file.write(self.text_of(doc, source))
+    @classmethod
+    def made_of(cls, docs: Iterable[Doc], sources: Iterable[Text]) -> str:
+        return "".join(map(cls.text_of, docs, sources))
 
+    def add(self, made: str) -> None:
+        self._file.write(made)
+
+    @staticmethod
     @abstractmethod
-    def text_of(self, doc: Doc, source: Text) -> str:
+    def text_of(doc: Doc, source: Text) -> str:
         """Return the lines of a Doc."""
 
     def finish(self) -> None:
@@ -63,7 +74,8 @@ class ConlluWriter(LineWriter):
     pipeline doesn't write.
     """
 
-    def text_of(self, doc: Doc, source: Text) -> str:
+    @staticmethod
+    def text_of(doc: Doc, source: Text) -> str:
         found = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
         if source.record and isinstance(source.record, list):
             return "\n".join(_updated(source.record, doc, found)) + "\n\n"
@@ -75,7 +87,8 @@ class ConlluWriter(LineWriter):
 class JsonlWriter(LineWriter):
     """Writes a line for each Doc, with all that the line had of which it was read."""
 
-    def text_of(self, doc: Doc, source: Text) -> str:
+    @staticmethod
+    def text_of(doc: Doc, source: Text) -> str:
         known = source.record if isinstance(source.record, dict) else {}
         return json.dumps({**known, **record_of(doc)}, ensure_ascii=False) + "\n"
 
@@ -87,8 +100,12 @@ class DocBinWriter(Writer):
         super().__init__(path)
         self._docs = DocBin(store_user_data=False)
 
-    def add(self, doc: Doc, source: Text) -> None:
-        self._docs.add(doc)
+    @classmethod
+    def made_of(cls, docs: Iterable[Doc], sources: Iterable[Text]) -> DocBin:
+        return DocBin(docs=docs, store_user_data=False)
+
+    def add(self, made: DocBin) -> None:
+        self._docs.merge(made)
 
     def finish(self) -> None:
         self._docs.to_disk(self._unfinished)

@@ -1,7 +1,7 @@
 """Tests of `tag.py` and `writing.py`: files of each kind become files of each kind."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ import spacy
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
+from spacy_lstm_tagger.cli import tag
 from spacy_lstm_tagger.cli.loading import read_corpus
-from spacy_lstm_tagger.cli.tag import tag_files
 from spacy_lstm_tagger.cli.writing import ConlluWriter
 
 TAGS = ["DET", "NN", "V", "DET", "NN"]
@@ -119,10 +119,11 @@ def test_what_is_done_is_not_done_again(
     assert tags_of(out / "a.conllu") == [TAGS, SECOND]
 
 
+@pytest.mark.parametrize("broken", ['{"txt": 1}', json.dumps({"text": "a " * 500_001})])
 def test_a_broken_file_does_not_stop_the_others(
-    run: Callable, pipeline: str, files: Path, tmp_path: Path
+    run: Callable, pipeline: str, files: Path, broken: str, tmp_path: Path
 ) -> None:
-    (files / "b.jsonl").write_text('{"text": "The dog"}\n{"txt": 1}\n')
+    (files / "b.jsonl").write_text(f'{{"text": "The dog"}}\n{broken}\n')
     result = run("tag", pipeline, files, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert "1 files were not tagged." in result.output
@@ -146,11 +147,13 @@ def test_no_file_is_written_over_another(
     assert {path.read_text() for path in paths} == {"kept"}
 
 
+@pytest.mark.parametrize("output_format", ["conllu", "spacy"])
 def test_processes_write_the_same(
-    run: Callable, pipeline: str, files: Path, tmp_path: Path
+    run: Callable, pipeline: str, files: Path, output_format: str, tmp_path: Path
 ) -> None:
-    run("tag", pipeline, files, "-o", tmp_path / "one")
-    result = run("tag", pipeline, files, "-o", tmp_path / "two", "-n", "2")
+    words = ["tag", pipeline, files, "-f", output_format, "-b", "1"]
+    run(*words, "-o", tmp_path / "one")
+    result = run(*words, "-o", tmp_path / "two", "-n", "2")
     assert result.exit_code == 0, result.output
     one, two = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
@@ -159,13 +162,30 @@ def test_processes_write_the_same(
     assert one == two
 
 
+def test_processes_share_one_file(
+    pipeline: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: list[int] = []
+
+    def share_out(tag: Callable, batches: Iterable, *, n_process: int) -> Iterator:
+        shared.append(n_process)
+        for batch in batches:
+            shared.append(len(batch.texts))
+            yield tag(batch)
+
+    monkeypatch.setattr(tag, "share_out", share_out)
+    tag.tag_files(pipeline, [files / "a.txt"], tmp_path / "out", n_process=3, batch_size=1)
+    assert shared == [3, 1, 1, 0]
+    assert tags_of(tmp_path / "out" / "a.conllu") == [TAGS, SECOND]
+
+
 def test_an_interruption_leaves_no_unfinished_file(
     pipeline: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> str:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ConlluWriter, "text_of", interrupt)
+    monkeypatch.setattr(ConlluWriter, "add", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        tag_files(pipeline, [files], tmp_path / "out")
+        tag.tag_files(pipeline, [files], tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
