@@ -1,7 +1,9 @@
 """A tagger's model in, what it needs of the `tok2vec` that it listens to out."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
@@ -40,8 +42,7 @@ def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
     docs (Sequence[Doc]): The Docs.
     """
     for listener in _listeners(model):
-        width, name = listener.get_dim("nO"), listener.upstream_name
-        name = "tok2vec" if name == "*" else name
+        width, name = listener.get_dim("nO"), _upstream(listener)
         for doc in docs:
             if not len(doc) or doc.tensor.shape == (len(doc), width):
                 continue
@@ -66,6 +67,45 @@ def check_rehearsal(model: DocModel) -> None:
                 "Update it with old examples among the new ones, or give it an encoder of its own: "
                 "nlp.replace_listeners"
             )
+
+
+def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
+    """Return a checksum of what is saved of each `tok2vec` that a model listens to, by its name.
+    spaCy saves a `tok2vec` before the components that listen to it.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    folder (Path): The folder of the pipeline.
+    """
+    names = sorted({_upstream(listener) for listener in _listeners(model)})
+    return {name: _checksum(folder / name) for name in names if (folder / name / "model").is_file()}
+
+
+def check_encoders(checksums: dict[str, int], folder: Path) -> None:
+    """Raise a ValueError if a `tok2vec` is not the one that was there when the tagger was saved.
+
+    checksums (dict[str, int]): What `encoder_checksums` returned then.
+    folder (Path): The folder of the pipeline.
+    """
+    for name, checksum in checksums.items():
+        if (folder / name / "model").is_file() and _checksum(folder / name) != checksum:
+            raise ValueError(
+                f"it listens to {name!r}, and was saved with another one than there is beside it: "
+                "the pipeline was not saved to its end, or only one of the two was exchanged"
+            )
+
+
+def _checksum(component: Path) -> int:
+    checksum = 0
+    with (component / "model").open("rb") as file:
+        while part := file.read(2**20):
+            checksum = crc32(part, checksum)
+    return checksum
+
+
+def _upstream(listener: Tok2VecListener) -> str:
+    """Return the name of the component that a listener listens to; that of spaCy's configs if it
+    takes any."""
+    return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
 
 
 def _listeners(model: DocModel) -> Iterator[Tok2VecListener]:

@@ -1,7 +1,8 @@
 """A tagger in, bytes or files out; and back, whole or not at all.
 
 Two files hold a component: `model`, as Thinc writes it, and `cfg`, in JSON: the number of the
-format, the labels and the lexicon, the settings, and a checksum of all of them and of the model.
+format, the labels and the lexicon, the settings, and a checksum of all of them and of the model;
+of a model that listens to a `tok2vec` also a checksum of that, as spaCy saves each by itself.
 """
 
 import json
@@ -20,6 +21,7 @@ from ..model.garbage import collection_unchanged
 from ..model.learnt import FORMAT
 from ..model.with_crf import DocModel, is_crf, join_transitions, transitions_of
 from .lexicon import check_lexicon
+from .listeners import check_encoders, encoder_checksums
 
 LEARNT = ("labels", "lexicon")
 SETTINGS = ("label_smoothing", "neg_prefix", "new_labels", "overwrite", "store_probabilities")
@@ -54,7 +56,7 @@ class SavedTagger(Tagger):
         """
         path, exclude = Path(path), _names(exclude)
         path.mkdir(parents=True, exist_ok=True)
-        for name, part in self._parts(exclude).items():
+        for name, part in self._parts(exclude, encoder_checksums(self.model, path.parent)).items():
             (path / name).write_bytes(part)
         if "vocab" not in exclude:
             self.vocab.to_disk(path / "vocab", exclude=exclude)
@@ -82,22 +84,27 @@ class SavedTagger(Tagger):
         path, exclude = Path(path), _names(exclude)
         with self._naming(path):
             names = [name for name in ("cfg", "model") if (path / name).exists()]
-            checked = self._check({name: (path / name).read_bytes() for name in names}, exclude)
+            parts = {name: (path / name).read_bytes() for name in names}
+            checked = self._check(parts, exclude, path.parent)
             if (path / "vocab").exists() and "vocab" not in exclude:
                 self.vocab.from_disk(path / "vocab", exclude=exclude)
             self._take(*checked)
         return self
 
-    def _parts(self, exclude: Iterable[str]) -> dict[str, bytes]:
+    def _parts(
+        self, exclude: Iterable[str], encoders: dict[str, int] | None = None
+    ) -> dict[str, bytes]:
         self._validate_serialization_attrs()
         model = b"" if "model" in exclude else _model_bytes(self.model)
         contents = {"format": FORMAT, **self.cfg, "configured": self.configured}
+        if encoders:
+            contents["encoders"] = encoders
         sealed = {**contents, "checksum": _checksum(contents, model)}
         parts = {"cfg": json.dumps(sealed, indent=2).encode("ascii"), "model": model}
         return {name: part for name, part in parts.items() if name not in exclude}
 
     def _check(
-        self, parts: Mapping[str, bytes], exclude: Iterable[str]
+        self, parts: Mapping[str, bytes], exclude: Iterable[str], folder: Path | None = None
     ) -> tuple[dict[str, Any], DocModel, dict[str, Any] | None]:
         """Return the cfg, the model to fill, and what Thinc wrote of it, if they can be taken."""
         for name in ("cfg", "model"):
@@ -108,6 +115,8 @@ class SavedTagger(Tagger):
         if "model" in exclude:
             check_labels(self.model, cfg["labels"])
             return cfg, self.model, None
+        if folder is not None:
+            check_encoders(saved.get("encoders", {}), folder)
         # Other threads may be reading a CRF: they go on with all of the old one.
         model = self.model.copy() if is_crf(self.model) else self.model
         if is_crf(model) and model.has_param("transitions"):
