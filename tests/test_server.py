@@ -154,12 +154,18 @@ def test_a_server_whose_tagger_has_stopped_is_not_healthy(running: Any, module: 
 def test_requests_are_answered_before_the_server_stops(
     running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 0.5)
+    arrived: list[Any] = []
+    waiting, tag, go_on = module.app.state.batcher.waiting, module.tag, threading.Event()
+    put = waiting.put_nowait
+    monkeypatch.setattr(waiting, "put_nowait", lambda item: arrived.append(item) or put(item))
+    monkeypatch.setattr(module, "tag", lambda *args: go_on.wait(20) and tag(*args))
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(ask, running, TEXT) for _ in range(4)]
-        while module.app.state.batcher.waiting.qsize() < 3:
+        while len(arrived) < 4 and not any(answer.done() for answer in answers):
             time.sleep(0.01)
         running.should_exit = True
+        time.sleep(0.3)  # until the server has noticed
+        go_on.set()
     assert [answer.result()[0] for answer in answers] == [200] * 4
 
 
