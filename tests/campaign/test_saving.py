@@ -23,7 +23,7 @@ def scores(nlp: Language) -> list[list[list[float]]]:
 def test_files_of_two_pipelines_are_refused(
     shared: Language, make_examples: Callable, tmp_path: Path, size: Callable, tell: Callable
 ) -> None:
-    n, left, expected = size(1000, 20), Counter[str](), []
+    n, left, expected = size(1000, 10), Counter[str](), []
     old, new, mixed = (tmp_path / name for name in ("old", "new", "mixed"))
     shared.initialize(lambda: make_examples(shared))
     for folder in (old, new):
