@@ -51,8 +51,7 @@ MEASURES: dict[str, Callable[[Floats], Floats]] = {
 class Uncertain(NamedTuple):
     """A sentence that is worth to be annotated, or one token of it.
 
-    score: How unsure the tagger is, from 0 to 1: of a sentence, the mean of its tokens and of ten
-        more that are certain. Without these, sentences of one odd word would come first.
+    score: How unsure the tagger is, from 0 to 1.
     text: Which text of the stream it is from, counted from 0.
     sentence: The words and the spaces of the sentence.
     start_char: Where the sentence begins in that text.
@@ -79,9 +78,11 @@ def uncertain(
     component: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[Uncertain]:
-    """Choose what to annotate next. Of sentences with the same words, in any case, only one is
-    chosen; so it is with tokens that have the same word and the same words beside it. The stream is
-    read once, and what isn't chosen is not kept.
+    """Choose what to annotate next. The stream is read once, and what isn't chosen is not kept.
+
+    The score of a sentence is the mean of its tokens and of ten more that are certain: else
+    sentences of one odd word would come first. Of sentences with the same words, in any case, only
+    one is chosen; so it is with tokens that have the same word and the same words beside it.
 
     nlp (Language): The pipeline. If it finds sentences, texts are cut into these.
     texts (Iterable[str | Doc]): The texts, or Docs that are not tagged yet.
