@@ -46,7 +46,7 @@ class Batcher:
     async def run(self) -> None:
         while True:
             batch = [await self.waiting.get()]
-            if self.waiting.empty():
+            if self.waiting.qsize() < MAX_BATCH - 1:
                 await asyncio.sleep(WINDOW)
             while len(batch) < MAX_BATCH and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
@@ -75,18 +75,18 @@ def tag(nlp: Language, queries: list[Query]) -> list[Any]:
 
 def tokens_of(doc: Doc, k: int) -> list[dict[str, Any]]:
     labels, probabilities = doc._.tag_labels, doc._.tag_probabilities
-    best = numpy.argsort(-probabilities, axis=1)[:, :k]
-    values = numpy.take_along_axis(probabilities, best, axis=1)
+    best = numpy.argsort(-probabilities, axis=1)[:, :k].tolist()
+    rows = probabilities.astype(float).round(4).tolist()
     return [
         {
             "text": token.text,
             "start": token.idx,
             "end": token.idx + len(token),
             "tag": token.tag_,
-            "confidence": round(token._.tag_confidence, 4),
-            "best": [[labels[i], round(p, 4)] for i, p in zip(ids, row, strict=True)],
+            "confidence": dict(zip(labels, row, strict=True)).get(token.tag_, 0.0),
+            "best": [[labels[i], row[i]] for i in ids],
         }
-        for token, ids, row in zip(doc, best.tolist(), values.tolist(), strict=True)
+        for token, ids, row in zip(doc, best, rows, strict=True)
     ]
 
 
