@@ -31,11 +31,13 @@ def LSTMTok2Vec(
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
+    output_width: int = 0,
 ) -> DocModel:
     """Build an LSTM encoder for use as a `tok2vec`. Its output for a word joins the output of the
     LSTM to what the LSTM reads of the word and its two neighbours: 2 * lstm_width + 3 * (word_width
     + 2 * character_lstm_width) values. If it reads left to right only, the neighbours are left out:
-    lstm_width + word_width + character_lstm_width values.
+    lstm_width + word_width + character_lstm_width values. With an `output_width`, it is projected to
+    so many values, which components that listen read faster.
 
     word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
     character_width (int): Width of the embedding of a character.
@@ -60,10 +62,15 @@ def LSTMTok2Vec(
         predict: "fp32", or "bf16" (bfloat16), which is faster on processors that have instructions
         for it. Weights are kept in fp32, so a trained pipeline can be loaded with another precision
         than it was saved with.
+    output_width (int): Width of the output; 0 to leave it as wide as it is.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
     """
     settings = dict(locals())
+    del settings["output_width"]
+    _check("output_width", output_width, 0)
+    if output_width:  # what a tagger does to score its labels projects as well
+        return _build("lstm_tok2vec", encode, "TaggerNetwork", nO=output_width, **settings)
     *_, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
     return _build("lstm_tok2vec", encode, "LSTMEncoder", nO=width, **settings)
 

@@ -137,12 +137,15 @@ def test_defaults_make_a_model(architecture: Callable[..., DocModel]) -> None:
     assert registry.resolve({"model": {"@architectures": name}})["model"].name
 
 
-@pytest.mark.parametrize("bidirectional, width", [(True, 32), (False, 10)])
+@pytest.mark.parametrize(
+    "settings, width",
+    [({}, 32), ({"bidirectional": False}, 10), ({"bidirectional": False, "output_width": 5}, 5)],
+)
 def test_tok2vec_is_as_wide_as_documented(
-    make_model: Callable[..., DocModel], docs: list[Doc], bidirectional: bool, width: int
+    make_model: Callable[..., DocModel], docs: list[Doc], settings: dict[str, Any], width: int
 ) -> None:
-    assert LSTMTok2Vec(**WIDTHS, bidirectional=bidirectional).get_dim("nO") == width
-    model = make_model(LSTMTok2Vec, bidirectional=bidirectional)
+    assert LSTMTok2Vec(**WIDTHS, **settings).get_dim("nO") == width
+    model = make_model(LSTMTok2Vec, **settings)
     assert model.get_dim("nO") == width
     assert {vectors.shape[1] for vectors in model.predict(docs)} == {width}
 
@@ -154,6 +157,17 @@ def test_tagger_has_one_output_per_label(docs: list[Doc], nO: int) -> None:
     initialize(model, docs, n_labels=2)
     assert model.get_dim("nO") == 2
     assert {scores.shape[1] for scores in model.predict(docs)} == {2}
+
+
+def test_a_projection_mixes_what_the_encoder_returns(
+    make_model: Callable[..., DocModel], docs: list[Doc]
+) -> None:
+    wide, narrow = make_model(LSTMTok2Vec), make_model(LSTMTok2Vec, output_width=5)
+    output = narrow.shims[0].network.output
+    wide.shims[0].network.load_state_dict(narrow.shims[0].network.state_dict(), strict=False)
+    weights, bias = output.weight.detach().numpy(), output.bias.detach().numpy()
+    expected = [vectors @ weights.T + bias for vectors in wide.predict(docs)]
+    assert_close(narrow.predict(docs), expected, tolerance=1e-5)
 
 
 def test_labels_must_be_as_many_as_the_config_says(docs: list[Doc]) -> None:
@@ -222,10 +236,11 @@ def test_softmax_of_scores_equals_probabilities(
     assert_close(model.begin_update(docs)[0], expected)
 
 
+@pytest.mark.parametrize("output_width", [0, 5])
 def test_tok2vec_returns_the_same_vectors_in_training(
-    make_model: Callable[..., DocModel], docs: list[Doc]
+    make_model: Callable[..., DocModel], docs: list[Doc], output_width: int
 ) -> None:
-    model = make_model(LSTMTok2Vec)
+    model = make_model(LSTMTok2Vec, output_width=output_width)
     assert_close(model.begin_update(docs)[0], model.predict(docs))
 
 
