@@ -1,17 +1,15 @@
 """Docs in, integer ids out: the distinct word forms of a batch, and what describes each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 import numpy
-from spacy.attrs import NAMES, ORTH
-from spacy.strings import get_string_id
+from spacy.attrs import ORTH
 from spacy.tokens import Doc
-from spacy.vocab import Vocab
-from thinc.api import to_numpy
 
 from ..prediction.inputs import Floats2d, Ints1d, TypeIds
+from .vectors import fingerprints, is_floret, static_vectors, table_fingerprint
 from .vocabulary import UNKNOWN, Vocabulary, affixes, spelling
 
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
@@ -24,8 +22,11 @@ def forms_of(docs: Sequence[Doc]) -> Ints1d:
     return numpy.concatenate([doc.to_array(ORTH) for doc in docs])
 
 
-def by_vocab(docs: Sequence[Doc]) -> Iterator[tuple[Ints1d, list[Doc]]]:
+def by_vocab(docs: Sequence[Doc]) -> Iterator[tuple[Ints1d | slice, Sequence[Doc]]]:
     """Yield the Docs of each vocab, and their tokens, counted through all Docs."""
+    if all(doc.vocab is docs[0].vocab for doc in docs):  # quickly
+        yield slice(None), docs
+        return
     vocabs = numpy.asarray([id(doc.vocab) for doc in docs])
     of_tokens = numpy.repeat(vocabs, [len(doc) for doc in docs])
     for vocab in dict.fromkeys(vocabs.tolist()):
@@ -34,7 +35,7 @@ def by_vocab(docs: Sequence[Doc]) -> Iterator[tuple[Ints1d, list[Doc]]]:
 
 def type_ids(
     docs: Sequence[Doc],
-    forms: Iterable[int],
+    forms: Sequence[int],
     vocabulary: Vocabulary,
     *,
     include_static_vectors: bool = False,
@@ -42,28 +43,59 @@ def type_ids(
     """Describe word types in ids.
 
     docs (Sequence[Doc]): The batch, whose vocabs know the forms.
-    forms (Iterable[int]): (types,) the hash of each type's form, as `forms_of` returns it.
+    forms (Sequence[int]): (types,) the hash of each type's form, as `forms_of` returns it.
     vocabulary (Vocabulary): The vocabulary.
     include_static_vectors (bool): Whether to look up the static vectors of the Docs' vocab.
     RETURNS (TypeIds): The ids.
     """
-    return ids_of(
-        find_strings(docs, forms),
-        vocabulary,
-        docs[0].vocab if include_static_vectors else None,
-    )
+    strings = find_strings(docs, forms)
+    vectors = NO_VECTORS
+    if include_static_vectors:
+        string_of = dict(zip(forms, strings, strict=True)).__getitem__
+        vectors = static_vectors(docs[0].vocab, forms, string_of)
+    return ids_of(strings, vocabulary, vectors)
+
+
+def number_types(docs: Sequence[Doc], forms: Ints1d) -> tuple[Ints1d, Callable[..., TypeIds]]:
+    """Number the word types of a batch so that a number stands for a form and its static vector. So
+    a number never stands for vectors that were there before others took their place.
+
+    docs (Sequence[Doc]): The batch, all of one vocab.
+    forms (Ints1d): (tokens,) what `forms_of` returned.
+    RETURNS (tuple[Ints1d, Callable]): (tokens,) the numbers; and a function that takes some of
+        them, each once, and the vocabulary, and describes their types.
+    """
+    vocab = docs[0].vocab
+    if is_floret(vocab.vectors):
+        key = table_fingerprint(vocab.vectors)
+
+        def describe(numbers: list[int], vocabulary: Vocabulary) -> TypeIds:
+            some = (numpy.asarray(numbers, dtype="uint64") - key).tolist()
+            return type_ids(docs, some, vocabulary, include_static_vectors=True)
+
+        return forms + key, describe
+    distinct, types = numpy.unique(forms, return_inverse=True)
+    vectors = static_vectors(vocab, distinct.tolist(), vocab.strings.__getitem__)
+    of_types = distinct + fingerprints(vectors)
+
+    def describe_found(numbers: list[int], vocabulary: Vocabulary) -> TypeIds:
+        indices = {number: i for i, number in enumerate(of_types.tolist())}
+        some = [indices[number] for number in numbers]
+        return ids_of(find_strings(docs, distinct[some].tolist()), vocabulary, vectors[some])
+
+    return of_types[types], describe_found
 
 
 def ids_of(
     strings: Sequence[str],
     vocabulary: Vocabulary,
-    with_vectors: Vocab | None = None,
+    vectors: Floats2d = NO_VECTORS,
 ) -> TypeIds:
     """Describe word forms in ids; see `type_ids`.
 
     strings (Sequence[str]): (types,) the forms.
     vocabulary (Vocabulary): The vocabulary.
-    with_vectors (Vocab | None): The vocab whose static vectors to look up, if any.
+    vectors (Floats2d): (types, vector_width) their static vectors, if the network reads any.
     RETURNS (TypeIds): The ids.
     """
     spellings = list(map(spelling, strings))
@@ -73,7 +105,7 @@ def ids_of(
         affixes=found.reshape(-1, 3),
         spellings=_look_up(chain.from_iterable(spellings), vocabulary.characters),
         spelling_lengths=numpy.fromiter(map(len, spellings), dtype="int64"),
-        vectors=static_vectors(with_vectors, strings) if with_vectors is not None else NO_VECTORS,
+        vectors=vectors,
     )
 
 
@@ -98,47 +130,6 @@ def find_strings(docs: Sequence[Doc], forms: Iterable[int]) -> list[str]:
     if not others:
         return [first[form] for form in forms]
     return [next(s[form] for s in stores.values() if form in s) for form in forms]
-
-
-def static_vectors(vocab: Vocab, forms: Sequence[str]) -> Floats2d:
-    """Look up the vectors of word forms in a vocab, by the attribute that its vectors have as keys:
-    the form itself, or what the vocab knows of the form without a text, such as its lower case. A
-    form that has no vector gets that of its lower case; if there is none, that of its title case.
-
-    RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
-    RAISES: ValueError if a vector has values that are no finite numbers.
-    """
-    vectors = vocab.vectors
-    name = NAMES[vectors.attr].lower()
-
-    def key_of(form: str) -> int:
-        return get_string_id(form) if name == "orth" else getattr(vocab[form], name)
-
-    keys = [key_of(form) for form in forms]
-    for in_another_case in (str.lower, str.title):
-        for i, key in enumerate(keys):
-            if key not in vectors:
-                keys[i] = key_of(in_another_case(forms[i]))
-    found = to_numpy(vectors.get_batch(keys)).astype("float32")
-    found[[key not in vectors for key in keys]] = 0  # get_batch returns the table's last row
-    finite = numpy.isfinite(found).all(axis=1)
-    if not finite.all():
-        form = forms[int(finite.argmin())]
-        raise ValueError(f"the word vector of {form!r} has values that are no finite numbers")
-    return found
-
-
-def check_vectors(docs: Sequence[Doc], width: int) -> None:
-    """Raise a ValueError if the vocab of a Doc has no vectors of the width that is needed."""
-    for vocab in {id(doc.vocab): doc.vocab for doc in docs}.values():
-        if vocab.vectors_length != width or not vocab.vectors.shape[0]:
-            found = (
-                f"they are {vocab.vectors_length} wide" if vocab.vectors_length else "it has none"
-            )
-            raise ValueError(
-                f"the model reads word vectors {width} wide, which it was trained with, but those "
-                f"of the Doc's vocab don't fit: {found}. Give the pipeline the vectors that it had."
-            )
 
 
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:

@@ -9,9 +9,10 @@ from spacy.tokens import Doc
 from thinc.types import Floats2d
 
 from ..prediction.inputs import Ints1d, TypeIds
-from .features import by_vocab, check_vectors, forms_of, type_ids, with_unknown
+from .features import by_vocab, forms_of, number_types, type_ids, with_unknown
 from .growth import find_news
 from .shim import NetworkShim
+from .vectors import check_vectors
 from .vocabulary import learn_vocabulary
 from .windows import split, windows_of
 from .with_crf import DocModel
@@ -20,19 +21,19 @@ MAX_WINDOWS = 128  # that prediction reads side by side: more would leave the ca
 PREDICTION_WINDOW = 8  # in training windows: the context costs a quarter of the time at most
 
 
-def describer(shim: NetworkShim, docs: Sequence[Doc]) -> Callable[..., TypeIds]:
-    """Return a function that describes word types of a batch, as `type_ids` does."""
-    has_vectors = shim.cfg["include_static_vectors"]
-    if has_vectors:
+def has_vectors(shim: NetworkShim, docs: Sequence[Doc]) -> bool:
+    """Return whether a network reads static vectors; ValueError if those of the Docs don't fit."""
+    if shim.cfg["include_static_vectors"]:
         check_vectors(docs, shim.vector_width)
-    return partial(type_ids, docs, include_static_vectors=has_vectors)
+    return shim.cfg["include_static_vectors"]
 
 
 def types_of(shim: NetworkShim, docs: Sequence[Doc]) -> tuple[Ints1d, Callable[[], TypeIds]]:
     """Return (tokens,) the word type of each token, and a function that describes the types. If
     they have static vectors, a word in Docs of two vocabs is of two types.
     """
-    groups = by_vocab(docs) if shim.cfg["include_static_vectors"] else [(slice(None), docs)]
+    with_vectors = has_vectors(shim, docs)
+    groups = by_vocab(docs) if with_vectors else [(slice(None), docs)]
     types = numpy.zeros(sum(map(len, docs)), dtype="int64")
     describers: list[Callable[..., TypeIds]] = []
     n_types = 0
@@ -40,7 +41,8 @@ def types_of(shim: NetworkShim, docs: Sequence[Doc]) -> tuple[Ints1d, Callable[[
         distinct, own = numpy.unique(forms_of(group), return_inverse=True)
         types[tokens] = n_types + own
         n_types += len(distinct)
-        describers.append(partial(describer(shim, group), distinct.tolist()))
+        describe_types = partial(type_ids, group, distinct.tolist())
+        describers.append(partial(describe_types, include_static_vectors=with_vectors))
 
     def describe() -> TypeIds:
         parts = [describe_group(vocabulary=shim.vocabulary) for describe_group in describers]
@@ -59,22 +61,20 @@ def predict_parts(
         Docs, and their vectors or scores.
     """
     shim = cast(NetworkShim, model.shims[0])
-    # What is remembered of a type must not depend on the vectors, which can be exchanged; and what
-    # stands beside a Doc must not decide which vocab's vectors it gets.
-    has_vectors = shim.cfg["include_static_vectors"]
-    groups = by_vocab(docs) if has_vectors else [(None, docs)]
+    # What stands beside a Doc must not decide which vocab's vectors it gets.
+    with_vectors = has_vectors(shim, docs)
+    groups = by_vocab(docs) if with_vectors else [(slice(None), docs)]
     for tokens, group in groups:
         longest, context = PREDICTION_WINDOW * window_length, window_length
         if not shim.cfg["bidirectional"]:  # whole, as a stream of words is read
             longest, context = max(map(len, group), default=0), 0
-        windows = windows_of(group, forms_of(group), longest, context)
-        for part, predicted in shim.predict(
-            split(windows, MAX_WINDOWS),
-            describer(shim, group),
-            remember=not has_vectors,
-            bf16=precision == "bf16",
-        ):
-            yield part if tokens is None else tokens[part], predicted
+        types = forms_of(group)
+        describe: Callable[..., TypeIds] = partial(type_ids, group)
+        if with_vectors:
+            types, describe = number_types(group, types)
+        parts = split(windows_of(group, types, longest, context), MAX_WINDOWS)
+        for part, predicted in shim.predict(parts, describe, bf16=precision == "bf16"):
+            yield part if isinstance(tokens, slice) else tokens[part], predicted
 
 
 def encode(

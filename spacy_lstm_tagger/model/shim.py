@@ -141,7 +141,6 @@ class NetworkShim(PyTorchShim):
         parts: Iterable[tuple[Ints1d, Windows]],
         describe: Callable[..., Any],
         *,
-        remember: bool = True,
         bf16: bool = False,
     ) -> Iterator[tuple[Ints1d, Floats2d]]:
         """Run the network without gradients. Safe to call from many threads at a time.
@@ -150,7 +149,6 @@ class NetworkShim(PyTorchShim):
             batch, as arrays; of each type a number by which it is known in other batches, too.
         describe (Callable): Takes the numbers of some types and, as `vocabulary`, what ids mean;
             returns the `TypeIds`.
-        remember (bool): Whether to remember types from batch to batch.
         bf16 (bool): Whether a GPU computes in bfloat16; a CPU doesn't.
         YIELDS (tuple[Ints1d, Floats2d]): The tokens of each part, and the network's output.
         """
@@ -161,7 +159,7 @@ class NetworkShim(PyTorchShim):
         prepared = self.prepare()
         reader, describe = prepared.reader, partial(describe, vocabulary=prepared.vocabulary)
         for tokens, windows in parts:
-            yield tokens, cast(Floats2d, reader.read(windows, describe, remember=remember))
+            yield tokens, cast(Floats2d, reader.read(windows, describe))
 
     def prepare_reader(self) -> Reader:
         """Prepare the network for prediction on a CPU, unless it is; ValueError if there is none

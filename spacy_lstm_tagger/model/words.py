@@ -7,8 +7,9 @@ from spacy.vocab import Vocab
 
 from ..prediction.inputs import Floats2d, Floats3d, TypeIds
 from ..prediction.reader import TaggerReader
-from .features import ids_of
+from .features import NO_VECTORS, ids_of
 from .shim import NetworkShim
+from .vectors import fingerprints, static_vectors
 from .with_crf import DocModel, is_crf
 
 
@@ -46,11 +47,16 @@ class WordReader:
             of the word before it, and so on.
         """
 
-        def describe(_: list[int]) -> TypeIds:
-            return ids_of([word], self._vocabulary, self._with_vectors)
+        # As a Doc has it, so that both share what is remembered.
+        vectors, number = NO_VECTORS, get_string_id(word)
+        if self._with_vectors is not None:
+            vectors = static_vectors(self._with_vectors, [number], lambda _: word)
+            number = (number + int(fingerprints(vectors)[0])) % 2**64
 
-        number = get_string_id(word)  # as a Doc has it, so that both share what is remembered
-        return self._reader.step(number, describe, state, remember=self._with_vectors is None)
+        def describe(_: list[int]) -> TypeIds:
+            return ids_of([word], self._vocabulary, vectors)
+
+        return self._reader.step(number, describe, state)
 
 
 def _left_to_right(model: DocModel) -> NetworkShim:

@@ -11,7 +11,7 @@ import numpy
 
 from .blas import one_thread
 from .inputs import Floats2d, Floats3d, Ints1d, TypeIds, Windows
-from .memory import Generation, Memory, Tables
+from .memory import Memory, Tables
 from .recurrence import Recurrence, Schedule, schedule
 from .weights import Weights, part
 
@@ -59,26 +59,23 @@ class Reader:
     def _input_width(self) -> int:
         return self._weights["layers.0.lstms.0.weight_ih_l0"].shape[1]
 
-    def read(
-        self, windows: Windows, describe: Callable[[list[int]], TypeIds], *, remember: bool = True
-    ) -> Floats2d:
+    def read(self, windows: Windows, describe: Callable[[list[int]], TypeIds]) -> Floats2d:
         """Read the windows of a batch. Safe to call from many threads at a time.
 
         windows (Windows): The windows, at least one; at each position stands a number by which its
             type is known in other batches, too.
         describe (Callable): Takes the numbers of some types, and returns their `TypeIds`.
-        remember (bool): Whether to remember types from batch to batch.
         RETURNS (Floats2d): (tokens, width) what the network returns of the tokens.
         """
 
         with one_thread:
-            tables, rows = self._find(windows.types.tolist(), describe, remember)
+            tables, rows = self._find(windows.types.tolist(), describe)
             order = schedule(windows.lengths, self._directions)
             outputs = self._join(self._run(tables[-1], rows, order), order, tables, rows, windows)
         return outputs if len(windows.kept) == len(outputs) else outputs[windows.kept]
 
     def _find(
-        self, types: list[int], describe: Callable[[list[int]], TypeIds], remember: bool
+        self, types: list[int], describe: Callable[[list[int]], TypeIds]
     ) -> tuple[Tables, Ints1d]:
         """Return tables, and the row in them for each type; see `Memory.find`."""
 
@@ -89,10 +86,7 @@ class Reader:
                 return tables[0]
             return [numpy.concatenate(table) for table in zip(*tables, strict=True)]
 
-        if remember:
-            return self.memory.find(types, make)
-        own = list(dict.fromkeys(types))
-        return Generation(own, make(own)).find(types)
+        return self.memory.find(types, make)
 
     def embed(self, types: TypeIds) -> Floats2d:
         """Return (types, input_width): what the LSTM over words reads of each type. An id that the
@@ -243,20 +237,18 @@ class TaggerReader(Reader):
         word: int,
         describe: Callable[[list[int]], TypeIds],
         state: list[Floats3d],
-        *,
-        remember: bool = True,
     ) -> Floats2d:
         """Read the next word of a text from left to right.
 
         word (int): The number of its type.
-        describe (Callable): As for `read`; so is `remember`.
+        describe (Callable): As for `read`.
         state (list[Floats3d]): What `start` returned, or what the step before left there;
             overwritten.
         RETURNS (Floats2d): (1 + lookahead, labels) what the word adds to its own scores, to those
             of the word before it, and so on.
         """
         with one_thread:
-            tables, rows = self._find([word], describe, remember)
+            tables, rows = self._find([word], describe)
             (hidden,) = self._run(tables[-1], rows, schedule(ONE_WORD, 1), state)
             scores = [hidden[0] @ weights for weights in (*self._of_states, *self._of_next)]
             scores[0] += tables[0][rows[0]]

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import numpy
 import pytest
 from spacy.tokens import Doc
-from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.types import Floats2d, Ints1d
 
-from spacy_lstm_tagger.model.features import forms_of, static_vectors, type_ids, with_unknown
+from spacy_lstm_tagger.model.features import forms_of, type_ids, with_unknown
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
     UNKNOWN,
@@ -23,17 +22,9 @@ from spacy_lstm_tagger.model.vocabulary import (
 from spacy_lstm_tagger.model.windows import cut, windows_of
 
 MakeDocs = Callable[..., list[Doc]]
+WithVectors = Callable[..., list[Doc]]
 
 ODD_WORDS = [" ", "\n\t", "🙂👍🏽", "e\u0301\u0323", "ⵣⴰⵎ", "İ", "ß" * 40, "x" * 10_000]
-
-
-def with_vectors(docs: list[Doc], vectors: dict[str, list[float]], attr: str = "ORTH") -> list[Doc]:
-    """Give the Docs' vocab a table of vectors."""
-    table = numpy.asarray(list(vectors.values()), dtype="float64")
-    docs[0].vocab.vectors = Vectors(
-        strings=docs[0].vocab.strings, data=table, keys=list(vectors), attr=attr
-    )
-    return docs
 
 
 class TokenIds(NamedTuple):
@@ -124,7 +115,9 @@ def test_windows_are_those_of_cut(
     assert ids.kept.tolist() == kept.tolist()
 
 
-def test_some_types_are_described_as_all_are(docs: list[Doc], vocabulary: Vocabulary) -> None:
+def test_some_types_are_described_as_all_are(
+    with_vectors: WithVectors, docs: list[Doc], vocabulary: Vocabulary
+) -> None:
     with_vectors(docs, {"dog": [1.0, 2.0], "the": [3.0, 4.0]})
     forms = numpy.unique(forms_of(docs))
     whole = type_ids(docs, forms.tolist(), vocabulary, include_static_vectors=True)
@@ -152,7 +145,11 @@ def test_empty_docs_anywhere_change_nothing(
 @pytest.mark.parametrize("n_docs", [1, 2, 5])
 @pytest.mark.parametrize("include_static_vectors", [False, True])
 def test_empty_docs_alone_have_no_ids(
-    make_docs: MakeDocs, vocabulary: Vocabulary, n_docs: int, include_static_vectors: bool
+    with_vectors: WithVectors,
+    make_docs: MakeDocs,
+    vocabulary: Vocabulary,
+    n_docs: int,
+    include_static_vectors: bool,
 ) -> None:
     docs = with_vectors(make_docs(*[""] * n_docs), {"dog": [1.0, 2.0]})
     ids = token_ids(
@@ -215,7 +212,9 @@ def test_unknown_rate_is_a_probability_drawn_afresh(
     assert abs((first & second).mean() - unknown_rate**2) < 0.05
 
 
-def test_static_vectors_are_those_of_the_words(make_docs: MakeDocs, vocabulary: Vocabulary) -> None:
+def test_static_vectors_are_those_of_the_words(
+    with_vectors: WithVectors, make_docs: MakeDocs, vocabulary: Vocabulary
+) -> None:
     table = {"dog": [1.0, 2.0], "the": [3.0, 4.0], "cat": [5.0, 6.0]}
     docs = with_vectors(make_docs("the the the dog", "dog cat the"), table)
     ids = token_ids(docs, vocabulary, window_length=2, include_static_vectors=True)
@@ -223,69 +222,11 @@ def test_static_vectors_are_those_of_the_words(make_docs: MakeDocs, vocabulary: 
     assert vectors == [table[token.text] for token in chain(*docs)]
 
 
-def test_words_without_a_vector_are_zero(make_docs: MakeDocs) -> None:
-    docs = with_vectors(make_docs("a dog", "dog barks"), {"a": [5.0, 6.0], "dog": [1.0, 2.0]})
-    vectors = static_vectors(docs[0].vocab, ["a", "dog", "dog", "barks"])
-    assert vectors.tolist() == [[5.0, 6.0], [1.0, 2.0], [1.0, 2.0], [0.0, 0.0]]
-
-
-@pytest.mark.parametrize(
-    "attr, expected", [("ORTH", [[1.0], [1.0], [2.0]]), ("LOWER", [[1.0], [1.0], [1.0]])]
-)
-def test_static_vectors_are_keyed_as_the_table_says(
-    make_docs: MakeDocs, attr: str, expected: list[list[float]]
-) -> None:
-    docs = make_docs("dog Dog DOG")
-    for token in docs[0]:
-        token.lex.lower = docs[0].vocab.strings.add("dog")
-    with_vectors(docs, {"dog": [1.0], "DOG": [2.0]}, attr)
-    assert static_vectors(docs[0].vocab, ["dog", "Dog", "DOG"]).tolist() == expected
-
-
-def test_forms_without_a_vector_get_that_of_another_case(make_docs: MakeDocs) -> None:
-    docs = with_vectors(make_docs("dog DOG"), {"dog": [1.0], "DOG": [2.0], "Paris": [3.0]})
-    n_strings = len(docs[0].vocab.strings)
-    forms = ["dog", "Dog", "DOG", "dOG", "Paris", "PARIS", "paris", "Cat"]
-    expected = [[1.0], [1.0], [2.0], [1.0], [3.0], [3.0], [3.0], [0.0]]
-    assert static_vectors(docs[0].vocab, forms).tolist() == expected
-    assert len(docs[0].vocab.strings) == n_strings
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_static_vectors_are_float32_and_leave_the_table_alone(
-    make_docs: MakeDocs, dtype: str
-) -> None:
-    docs = with_vectors(make_docs("dog cat"), {"dog": [1.0], "bird": [2.0]})
-    docs[0].vocab.vectors.data = docs[0].vocab.vectors.data.astype(dtype)
-    assert static_vectors(docs[0].vocab, ["dog", "cat"]).dtype == "float32"
-    assert docs[0].vocab.vectors.data.tolist() == [[1.0], [2.0]]
-
-
-def test_floret_vectors_are_those_of_the_vocab(make_docs: MakeDocs) -> None:
-    docs = make_docs("dog cat unheard-of")
-    table = numpy.random.RandomState(0).normal(size=(10, 4)).astype("float32")
-    docs[0].vocab.vectors = Vectors(
-        strings=docs[0].vocab.strings, data=table, mode="floret", hash_count=2, minn=2, maxn=3
-    )
-    expected = [docs[0].vocab.get_vector(token.text) for token in docs[0]]
-    found = static_vectors(docs[0].vocab, [token.text for token in docs[0]])
-    numpy.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
 def test_without_static_vectors_none_are_looked_up(
-    make_docs: MakeDocs, vocabulary: Vocabulary
+    with_vectors: WithVectors, make_docs: MakeDocs, vocabulary: Vocabulary
 ) -> None:
     docs = with_vectors(make_docs("dog"), {"dog": [1.0]})
     assert token_ids(docs, vocabulary, window_length=2).vectors.shape == (0, 0)
-
-
-def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(make_docs: MakeDocs) -> None:
-    docs = make_docs("not n't", "n't")
-    docs[1][0].norm_ = "not"  # as tokenizer exceptions set it
-    with_vectors(docs, {"not": [1.0], "n't": [2.0]}, "NORM")
-    for form in ("not", "n't"):
-        docs[0].vocab[form].norm = docs[0].vocab.strings.add(form)
-    assert static_vectors(docs[0].vocab, ["not", "n't"]).tolist() == [[1.0], [2.0]]
 
 
 def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> None:
@@ -293,10 +234,3 @@ def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> 
     ids = token_ids(docs, vocabulary, window_length=9)
     words = [vocabulary.words.get(token.text, UNKNOWN) for token in chain(*docs)]
     assert ids.words[ids.types].tolist() == words
-
-
-@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
-def test_a_vector_that_is_not_finite_is_refused(make_docs: MakeDocs, value: float) -> None:
-    docs = with_vectors(make_docs("a dog"), {"a": [0, 1], "dog": [value, 1]})
-    with pytest.raises(ValueError, match="the word vector of 'dog' has values"):
-        static_vectors(docs[0].vocab, ["a", "dog"])

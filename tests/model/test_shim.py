@@ -524,11 +524,16 @@ def listen(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return embedded
 
 
+@pytest.mark.parametrize("include_static_vectors", [False, True])
 @pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
 def test_each_type_is_embedded_once(
-    make_model: MakeModel, docs: list[Doc], architecture: Callable, monkeypatch: pytest.MonkeyPatch
+    make_model: MakeModel,
+    docs: list[Doc],
+    architecture: Callable,
+    include_static_vectors: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = make_model(architecture)
+    model = make_model(architecture, include_static_vectors=include_static_vectors)
     embedded = listen(model, monkeypatch)
     first = [model.predict(docs[:1]), model.predict(docs), model.predict(docs[::-1])]
     assert embedded == [5, 6]  # "The dog ate the apple", and the six other words
@@ -581,12 +586,59 @@ def test_vectors_are_those_of_a_doc_whatever_stands_beside_it(
     assert abs(alone[4] - alone[0][:3]).max() > 0.01
 
 
-def test_static_vectors_may_be_exchanged(make_model: MakeModel, docs: list[Doc]) -> None:
+def exchange(vocab: Vocab) -> None:
+    data = numpy.full((3, 4), 5.0, dtype="float32")
+    vocab.vectors = Vectors(strings=vocab.strings, data=data, keys=["dog", "book", "the"])
+
+
+CHANGES: dict[str, Callable[[Vocab], Any]] = {
+    "other vectors": exchange,
+    "other data": lambda vocab: setattr(vocab.vectors, "data", vocab.vectors.data[::-1].copy()),
+    "all in place": lambda vocab: vocab.vectors.data.fill(5.0),
+    "one number in place": lambda vocab: vocab.vectors.data[0].__setitem__(3, 5.0),
+    "set_vector": lambda vocab: vocab.set_vector("dog", numpy.ones(4, "float32")),
+    "another row": lambda vocab: vocab.vectors.add("dog", row=2),
+    "a key that was missing": lambda vocab: vocab.vectors.add("ate", row=2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_static_vectors_may_be_exchanged(
+    make_model: MakeModel, docs: list[Doc], change: Callable[[Vocab], Any]
+) -> None:
     model = make_model(include_static_vectors=True)
-    before = model.predict(docs)[0]
-    docs[0].vocab.vectors.data[:] = 5.0
-    assert (model.predict(docs)[0] != before).any()
+    before = numpy.concatenate(model.predict(docs))
+    change(docs[0].vocab)
+    assert (numpy.concatenate(model.predict(docs)) != before).any()
     assert_fresh(model, docs)
+
+
+def test_floret_vectors_may_be_exchanged(
+    make_model: MakeModel, docs: list[Doc], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, vocab = make_model(include_static_vectors=True), docs[0].vocab
+    tables = numpy.random.RandomState(0).normal(size=(2, 9, 4)).astype("float32")
+    embedded, before = listen(model, monkeypatch), []
+    for table in tables:
+        vocab.vectors = Vectors(strings=vocab.strings, data=table, mode="floret", minn=2, maxn=3)
+        for _ in range(2):
+            scores = numpy.concatenate(model.predict(docs)).tolist()
+        assert scores not in before
+        before.append(scores)
+        assert_fresh(model, docs)
+    assert embedded == [11, 11]
+
+
+def test_threads_get_the_vectors_of_their_docs(make_model: MakeModel, docs: list[Doc]) -> None:
+    model, batches = make_model(include_static_vectors=True), []
+    for i in range(4):
+        vocab = Vocab()
+        vocab.vectors = Vectors(data=numpy.full((1, 4), i, "float32"), keys=["dog"])
+        batches.append([Doc(vocab, words=["the", "dog", f"w{j}"]) for j in range(20)])
+    expected = [numpy.concatenate(model.copy().predict(batch)) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for i, scores in enumerate(pool.map(model.predict, 10 * batches)):
+            numpy.testing.assert_allclose(numpy.concatenate(scores), expected[i % 4], atol=1e-6)
 
 
 def test_weights_that_change_while_a_reader_is_made_leave_none_behind(
