@@ -36,7 +36,7 @@ def LSTMTok2Vec(
     """Build an LSTM encoder for use as a `tok2vec`. Its output for a word joins the output of the
     LSTM to what the LSTM reads of the word and its two neighbours: 2 * lstm_width + 3 * (word_width
     + 2 * character_lstm_width) values. If it reads left to right only, the neighbours are left out:
-    lstm_width + word_width + character_lstm_width values. With an `output_width`, it is projected to
+    lstm_width + word_width + character_lstm_width values. With an `output_width` it is projected to
     so many values, which components that listen read faster.
 
     word_width (int): Width of the embeddings of words, prefixes, suffixes and shapes.
