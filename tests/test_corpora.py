@@ -95,9 +95,15 @@ def test_a_callback_that_is_no_longer_needed_says_so() -> None:
     assert callback(spacy.blank("xx")) is None
 
 
+@pytest.mark.parametrize("objective", [None, "spacy-lstm-tagger.PretrainLM.v1"])
 def test_pretraining_changes_what_the_tagger_reads(
-    pretraining_config: Config, tmp_path: Path
+    pretraining_config: Config, tmp_path: Path, objective: str | None
 ) -> None:
+    if objective:
+        pretraining_config["pretraining"]["objective"] = {"@architectures": objective}
+        pretraining_config["components"]["tok2vec"]["model"]["lstm_width"] = 16
+        pretraining_config["components"]["tags"]["model"]["tok2vec"]["width"] = 68
+        pretraining_config["components"]["parts"]["model"]["tok2vec"]["width"] = 68
     doc = spacy.blank("xx")("The wug ate.")
     vectors = []
     for max_epochs in (2, 4):
