@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy
 import spacy
+import srsly
 
 from spacy_lstm_tagger.batch import TagBatch, share_out
 
@@ -108,11 +109,11 @@ def dask(pipeline: str, folder: Path, n: int) -> None:
 
 def spacy_apply(pipeline: str, folder: Path, n: int) -> None:
     with tempfile.TemporaryDirectory() as target:
-        lines = [" ".join(text.split()) for text in read_texts(folder)]
-        Path(target, "texts.txt").write_text("\n".join(lines), encoding="utf8")
-        command = [sys.executable, "-m", "spacy", "apply", pipeline, f"{target}/texts.txt"]
+        texts = [{"text": text} for text in read_texts(folder)]
+        srsly.write_jsonl(f"{target}/texts.jsonl", texts)
+        command = [sys.executable, "-m", "spacy", "apply", pipeline, f"{target}/texts.jsonl"]
         start = time.perf_counter()
-        subprocess.run([*command, f"{target}/tagged.spacy"], check=True, capture_output=True)
+        subprocess.run([*command, f"{target}/tagged.spacy"], check=True, stdout=subprocess.DEVNULL)
         print(time.perf_counter() - start)
 
 

@@ -2,8 +2,8 @@
 
 Each answer is compared with what the pipeline says without a server. Printed are requests per
 second, the time that the server is busy for each, percentiles of the time to an answer, and the
-server's memory as it goes on: for one client,
-for several without batches, and for several with them.
+server's memory as it goes on: for one client, for several without batches, and for several with
+them.
 """
 
 import argparse

@@ -4,6 +4,7 @@ PIPELINE=training/model-best python -m uvicorn --app-dir examples server:app
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -115,6 +116,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     tagger: Any = nlp.get_pipe("lstm_tagger")
     tagger.store_probabilities = True
     app.state.batcher = Batcher(nlp)
+    gc.collect()
+    gc.freeze()  # what is loaded stays, so it need not be looked through for garbage
     yield  # until all requests have been answered
     app.state.batcher.task.cancel()
 
