@@ -4,6 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import spacy
 from spacy.cli.init_config import fill_config
@@ -12,6 +13,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import dict_to_dot, load_config
+from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
@@ -34,6 +36,7 @@ DIFFERENCES = {
         )
     ],
     "crf": [f"{MODEL}.crf"],
+    "vectors": [f"{MODEL}.include_static_vectors", f"{MODEL}.static_vector_width"],
     "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
         "nlp.pipeline",
@@ -146,11 +149,22 @@ def adapting(saved_pipeline: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def vectors(tmp_path: Path) -> str:
+    """The path of word vectors."""
+    nlp = spacy.blank("en")
+    nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, shape=(2, 3))
+    nlp.vocab.set_vector("dog", numpy.ones(3, dtype="float32"))
+    nlp.to_disk(tmp_path / "vectors")
+    return str(tmp_path / "vectors")
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_as_it_stands(
     path: Path,
     parsed: dict[str, str],
     adapting: dict[str, str],
+    vectors: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,6 +174,8 @@ def test_config_trains_as_it_stands(
         few_steps.update(parsed)
     if path.stem == "adapt":
         few_steps.update(adapting)
+    if path.stem == "vectors":
+        few_steps["paths.vectors"] = vectors
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")

@@ -12,6 +12,7 @@ from .forward import check_n_labels, encode, init, predict_parts, tag
 from .shim import NetworkShim
 from .with_crf import DocModel, with_crf
 
+NEEDED_WIDTHS = ("word_width", "character_width", "lstm_width")
 MAX_DEPTH = 3  # more layers made taggers worse (Reimers and Gurevych 2017)
 
 
@@ -31,6 +32,7 @@ def LSTMTok2Vec(
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
+    static_vector_width: int = 0,
     output_width: int = 0,
 ) -> DocModel:
     """Build an LSTM encoder for use as a `tok2vec`. Its output for a word joins the output of the
@@ -62,6 +64,9 @@ def LSTMTok2Vec(
         predict: "fp32", or "bf16" (bfloat16), which is faster on processors that have instructions
         for it. Weights are kept in fp32, so a trained pipeline can be loaded with another precision
         than it was saved with.
+    static_vector_width (int): Width of what the LSTM reads of a word's static vector, beside the
+        word's embedding: the output of a network with one hidden layer, twice as wide. 0 to project
+        the vector and add it to the embedding, which is less accurate.
     output_width (int): Width of the output; 0 to leave it as wide as it is.
     RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     RAISES: ValueError if a setting is out of its range.
@@ -71,7 +76,13 @@ def LSTMTok2Vec(
     _check("output_width", output_width, 0)
     if output_width:  # what a tagger does to score its labels projects as well
         return _build("lstm_tok2vec", encode, "TaggerNetwork", nO=output_width, **settings)
-    *_, width = widths(word_width, character_lstm_width, lstm_width, bidirectional)
+    *_, width = widths(
+        word_width,
+        character_lstm_width,
+        lstm_width,
+        bidirectional,
+        static_vector_width=static_vector_width,
+    )
     return _build("lstm_tok2vec", encode, "LSTMEncoder", nO=width, **settings)
 
 
@@ -91,6 +102,7 @@ def LSTMTagger(
     unknown_rate: float = 0.3,
     window_length: int = 32,
     precision: str = "fp32",
+    static_vector_width: int = 0,
     crf: bool = False,
     lookahead: int = 0,
     nO: int | None = None,
@@ -113,8 +125,6 @@ def LSTMTagger(
             f"The model setting lookahead = {lookahead} needs bidirectional = false: a model that "
             "reads in both directions sees all words that follow."
         )
-    if not lookahead:  # so that models can be loaded that were saved before there was a lookahead
-        del settings["lookahead"]
     if settings.pop("crf"):
         return with_crf(_build("lstm_tagger", encode, "TaggerNetwork", **settings))
     return _build("lstm_tagger", tag, "TaggerNetwork", **settings)
@@ -147,7 +157,16 @@ def _build(
 ) -> DocModel:
     for setting, value in network_settings.items():
         if setting.endswith("width"):
-            _check(setting, value, 0 if setting == "character_lstm_width" else 1)
+            _check(setting, value, 1 if setting in NEEDED_WIDTHS else 0)
+    own_width = network_settings["static_vector_width"]
+    if own_width and not network_settings["include_static_vectors"]:
+        raise ValueError(
+            f"The model setting static_vector_width = {own_width} must be 0 where "
+            "include_static_vectors is false."
+        )
+    for setting in ("static_vector_width", "lookahead"):
+        if network_settings.get(setting) == 0:  # as in models that were saved before there was one
+            del network_settings[setting]
     _check("depth", network_settings["depth"], 1, MAX_DEPTH)
     _check("min_frequency", min_frequency, 1)
     _check("max_words", max_words, 1)

@@ -20,13 +20,32 @@ from .growing import GrowingEmbedding, GrowingLinear
 from .lstm import CharacterLSTM, LSTMLayer, State, following, lay_out, neighbours
 
 
+class VectorNetwork(nn.Module):
+    """Make of static vectors what says most about labels: a network with one hidden layer.
+
+    vector_width: Width of the static vectors.
+    width: Width of the output; the hidden layer is twice as wide.
+    """
+
+    def __init__(self, vector_width: int, width: int):
+        super().__init__()
+        self.hidden = nn.Linear(vector_width, 2 * width, dtype=torch.float32)
+        self.output = nn.Linear(2 * width, width, bias=False, dtype=torch.float32)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return (types, width)."""
+        return self.output(self.hidden(vectors).relu())
+
+
 class LSTMEncoder(nn.Module):
     """Embed each word by all that is known of its form, and run an LSTM over the words.
 
     The word's embedding, those of its affixes and its projected static vector are added up; what
-    the LSTM over its characters ends with is appended. To the LSTM's output for a word, skip
-    connections append its input for this word and, unless it reads left to right only, for the
-    two beside it: that "to" stands before a verb needs no LSTM. `width` is the width of it all.
+    the LSTM over its characters ends with is appended. A static vector that has a width of its own
+    is not added, but appended, too, as a network with a hidden layer returns it. To the LSTM's
+    output for a word, skip connections append its input for this word and, unless it reads left to
+    right only, for the two beside it: that "to" stands before a verb needs no LSTM. `width` is the
+    width of it all.
 
     n_words, n_affixes, n_characters: Sizes of the vocabulary, UNKNOWN not counted.
     vector_width: Width of the static vectors.
@@ -38,6 +57,8 @@ class LSTMEncoder(nn.Module):
     bidirectional: Whether both LSTMs run in both directions, or left to right only.
     affixes: Whether to read affixes.
     include_static_vectors: Whether to read static vectors.
+    static_vector_width: Width of what is appended for the static vector; 0 to add it to the word's
+        embedding.
     lookahead: How many of the words that follow show their LSTM's outputs, too, if it reads left to
         right only (after Wang et al. 2016, "Lookahead Convolution Layer").
     """
@@ -57,6 +78,7 @@ class LSTMEncoder(nn.Module):
         bidirectional: bool,
         affixes: bool,
         include_static_vectors: bool,
+        static_vector_width: int = 0,
         lookahead: int = 0,
     ):
         super().__init__()
@@ -66,18 +88,24 @@ class LSTMEncoder(nn.Module):
         self.affixes = GrowingEmbedding(1 + n_affixes, word_width) if affixes else None
         if self.affixes is not None:
             nn.init.normal_(self.affixes.weight, std=0.1)
-        self.vectors = (
-            nn.Linear(vector_width, word_width, bias=False, dtype=torch.float32)
-            if include_static_vectors
-            else None
-        )
+        self.appends_vectors = bool(static_vector_width)
+        self.vectors: nn.Module | None = None
+        if static_vector_width:
+            self.vectors = VectorNetwork(vector_width, static_vector_width)
+        elif include_static_vectors:
+            self.vectors = nn.Linear(vector_width, word_width, bias=False, dtype=torch.float32)
         self.characters = (
             CharacterLSTM(n_characters, character_width, character_lstm_width, directions)
             if character_lstm_width
             else None
         )
         self.input_width, self.n_inputs, self.width = widths(
-            word_width, character_lstm_width, lstm_width, bidirectional, lookahead
+            word_width,
+            character_lstm_width,
+            lstm_width,
+            bidirectional,
+            lookahead,
+            static_vector_width,
         )
         self.lookahead = lookahead
         self.output_width = self.width
@@ -108,12 +136,14 @@ class LSTMEncoder(nn.Module):
         vectors = unknown + self.words(types.words) * is_known
         if self.affixes is not None:
             vectors = vectors + self.affixes(types.affixes).sum(dim=1)
-        if self.vectors is not None:
+        appended = []
+        if self.characters is not None:
+            appended.append(self.characters(types.spellings, types.spelling_lengths))
+        if self.vectors is not None and self.appends_vectors:
+            appended.append(self.vectors(types.vectors))
+        elif self.vectors is not None:
             vectors = vectors + self.vectors(types.vectors)
-        if self.characters is None:
-            return vectors
-        spelled = self.characters(types.spellings, types.spelling_lengths)
-        return torch.cat((vectors, spelled), dim=1)
+        return torch.cat((vectors, *appended), dim=1)
 
     def read(
         self,

@@ -104,9 +104,12 @@ class Reader:
                 vectors += rows[affix]
         if "vectors.weight" in weights:
             vectors += types.vectors @ weights["vectors.weight"].T
-        if self._characters is None:
-            return vectors
-        return numpy.concatenate((vectors, self._spell(types)), axis=1)
+        appended = [] if self._characters is None else [self._spell(types)]
+        if "vectors.output.weight" in weights:
+            hidden = types.vectors @ weights["vectors.hidden.weight"].T
+            hidden = numpy.maximum(hidden + weights["vectors.hidden.bias"], 0)
+            appended.append(hidden @ weights["vectors.output.weight"].T)
+        return numpy.concatenate((vectors, *appended), axis=1) if appended else vectors
 
     def _spell(self, types: TypeIds) -> Floats2d:
         """Return (types, directions * width): what the LSTM over characters ends with."""

@@ -14,13 +14,14 @@ def widths(
     lstm_width: int,
     bidirectional: bool,
     lookahead: int = 0,
+    static_vector_width: int = 0,
 ) -> tuple[int, int, int]:
     """Return how wide the input of an `LSTMEncoder` is for each word, how many inputs its skip
     connections append to its output, and how wide its output is.
     """
     directions = 2 if bidirectional else 1
     n_inputs = 3 if bidirectional else 1
-    input_width = word_width + directions * character_lstm_width
+    input_width = word_width + directions * character_lstm_width + static_vector_width
     n_states = directions + lookahead
     return input_width, n_inputs, n_states * lstm_width + n_inputs * input_width
 
@@ -39,6 +40,7 @@ def shapes_of(
     bidirectional: bool,
     affixes: bool,
     include_static_vectors: bool,
+    static_vector_width: int = 0,
     lookahead: int = 0,
     n_labels: int | None = None,
 ) -> Shapes:
@@ -46,13 +48,18 @@ def shapes_of(
     `TaggerNetwork`, if there are labels. So a file can be checked before a network is made.
     """
     input_width, _, width = widths(
-        word_width, character_lstm_width, lstm_width, bidirectional, lookahead
+        word_width, character_lstm_width, lstm_width, bidirectional, lookahead, static_vector_width
     )
     directions = 2 if bidirectional else 1
     shapes: Shapes = {"words.weight": (1 + n_words, word_width)}
     if affixes:
         shapes["affixes.weight"] = (1 + n_affixes, word_width)
-    if include_static_vectors:
+    if static_vector_width:
+        hidden_width = 2 * static_vector_width
+        shapes["vectors.hidden.weight"] = (hidden_width, vector_width)
+        shapes["vectors.hidden.bias"] = (hidden_width,)
+        shapes["vectors.output.weight"] = (static_vector_width, hidden_width)
+    elif include_static_vectors:
         shapes["vectors.weight"] = (word_width, vector_width)
     if character_lstm_width:
         shapes["characters.embedding.weight"] = (1 + n_characters, character_width)

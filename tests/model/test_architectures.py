@@ -59,6 +59,8 @@ BAD_SETTINGS = [
     ("window_length", -3),
     ("min_frequency", 0),
     ("precision", "fp16"),
+    ("static_vector_width", -1),
+    ("static_vector_width", 3),  # without include_static_vectors
 ]
 ENTRY_POINTS = [
     entry_point
@@ -368,18 +370,21 @@ def test_static_vectors_need_vectors(
         initialize(architecture(**WIDTHS, include_static_vectors=True), docs)
 
 
+@pytest.mark.parametrize("static_vector_width", [0, 5])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_static_vectors_tell_unknown_words_apart(
     make_model: Callable[..., DocModel],
     make_docs: MakeDocs,
     docs: list[Doc],
     architecture: Callable[..., DocModel],
+    static_vector_width: int,
 ) -> None:
     settings = {"affixes": False, "character_lstm_width": 0}
     docs[0].vocab.vectors = Vectors(
         strings=docs[0].vocab.strings, data=numpy.eye(2, dtype="float32"), keys=["gnu", "dog"]
     )
-    model = make_model(architecture, include_static_vectors=True, **settings)
+    own = {"include_static_vectors": True, "static_vector_width": static_vector_width}
+    model = make_model(architecture, **own, **settings)
     other = make_model(architecture, include_static_vectors=False, **settings)
     new = make_docs("gnu", "gnat", "newt")
     gnu, gnat, newt = model.predict(new)

@@ -50,6 +50,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"character_lstm_width": 0},
     {"affixes": False},
     {"include_static_vectors": True},
+    {"include_static_vectors": True, "static_vector_width": 2},
 ]
 
 

@@ -43,6 +43,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"character_lstm_width": 0, "depth": 2, "bidirectional": False},
     {"affixes": False},
     {"include_static_vectors": False},
+    {"static_vector_width": 3},
+    {"static_vector_width": 2, "character_lstm_width": 0, "bidirectional": False},
     {"affixes": False, "include_static_vectors": False, "character_lstm_width": 0},
 ]
 SENTENCES = [[0, 1, 2, 3], [4], [5, 1, 1, 6, 0, 7], [2, 2], [7, 3, 0, 1]]
@@ -135,13 +137,17 @@ def embed_slowly(encoder: LSTMEncoder, types: TypeIds, i: int) -> Tensor:
     if encoder.affixes is not None:
         for affix in types.affixes[i]:
             vector += encoder.affixes.weight[affix]
-    if encoder.vectors is not None:
+    appended: list[Tensor] = []
+    if encoder.characters is not None:
+        spelling = torch.stack([encoder.characters.embedding.weight[c] for c in SPELLINGS[i]])
+        _, (hidden, _) = whole_lstm([encoder.characters.layer])(spelling)
+        appended.extend(hidden)
+    if isinstance(encoder.vectors, nn.Linear):
         vector += encoder.vectors.weight @ types.vectors[i]
-    if encoder.characters is None:
-        return vector
-    spelling = torch.stack([encoder.characters.embedding.weight[c] for c in SPELLINGS[i]])
-    _, (hidden, _) = whole_lstm([encoder.characters.layer])(spelling)
-    return torch.cat([vector, *hidden])
+    elif encoder.vectors is not None:
+        weights, bias, output = encoder.vectors.parameters()
+        appended.append(output @ torch.relu(weights @ types.vectors[i] + bias))
+    return torch.cat([vector, *appended])
 
 
 def encode_slowly(
@@ -412,8 +418,10 @@ def test_a_trained_word_differs_from_an_unknown_word() -> None:
     assert differs.tolist() == (types.words > 0).tolist()
 
 
-def test_training_reaches_every_parameter() -> None:
-    network = TaggerNetwork(n_labels=N_LABELS, **{**SETTINGS, "depth": 3})
+@pytest.mark.parametrize("static_vector_width", [0, 3])
+def test_training_reaches_every_parameter(static_vector_width: int) -> None:
+    settings = {**SETTINGS, "depth": 3, "static_vector_width": static_vector_width}
+    network = TaggerNetwork(n_labels=N_LABELS, **settings)
     network(*make_ids(SENTENCES))[0].square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
 

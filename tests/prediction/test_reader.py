@@ -39,6 +39,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"bidirectional": False, "character_lstm_width": 0},
     {"n_labels": 4},
     {"n_labels": 4, "depth": 2},
+    {"static_vector_width": 3},
+    {"n_labels": 4, "static_vector_width": 2, "character_lstm_width": 0},
     {"n_labels": 1, "bidirectional": False},
     {"n_labels": 4, "bidirectional": False, "lookahead": 1},
     {"n_labels": 4, "bidirectional": False, "lookahead": 5, "depth": 2},
