@@ -52,6 +52,13 @@ init_tok2vec = "model-last.bin"
 """
 
 
+HASH_EMBED = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    **{"pretrained_vectors": None, "width": 8, "depth": 1, "embed_size": 20},
+    **{"window_size": 1, "maxout_pieces": 2, "subword_features": False},
+}
+
+
 @pytest.fixture
 def pretraining_config(shared_config: Config, tmp_path: Path) -> Config:
     """Write a text to pretrain on and Docs to train on; return a config that names them."""
@@ -86,6 +93,48 @@ def test_pretrained_weights_arrive(pretraining_config: Config, tmp_path: Path) -
         nlp.update(examples, sgd=optimizer)
     rows = model.shims[0].network.words.joined()
     assert rows[model.shims[0].vocabulary.words["dog"]].abs().max() > 0
+
+
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_tagger_takes_pretrained_weights(
+    pretraining_config: Config, tmp_path: Path, tiny: dict, crf: bool
+) -> None:
+    pretrain(pretraining_config.copy(), tmp_path)
+    encoder = init_nlp(pretraining_config).get_pipe("tok2vec").model.shims[0]
+    nlp = spacy.blank("xx")
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": crf}})
+    pretrained = {"pretrained": str(tmp_path / "model-last.bin")}
+    nlp.config["initialize"]["components"]["lstm_tagger"] = pretrained
+    examples = list(Corpus(tmp_path / "train.spacy")(nlp))
+    optimizer = nlp.initialize(lambda: examples)
+    (shim,) = (shim for node in tagger.model.walk() for shim in node.shims)
+    assert shim.vocabulary.words == encoder.vocabulary.words
+    weights = shim.network.state_dict()
+    for name, values in encoder.network.state_dict().items():
+        assert (weights[name] == values).all()
+    nlp.update(examples, sgd=optimizer)
+    assert "dog" in shim.vocabulary.words
+    assert tagger.predict([example.predicted for example in examples])
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"lstm_width": 9}, r"model-last.bin' can't be used: .*lstm_width = 5 \(here 9\)"),
+        (None, r"needs the architecture .*LSTMTagger.v1, and the model is"),
+    ],
+)
+def test_weights_of_another_model_are_refused(
+    pretraining_config: Config, tmp_path: Path, tiny: dict, settings: dict | None, message: str
+) -> None:
+    pretrain(pretraining_config.copy(), tmp_path)
+    nlp = spacy.blank("xx")
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": HASH_EMBED}
+    config = model if settings is None else {**tiny, **settings}
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": config})
+    examples = list(Corpus(tmp_path / "train.spacy")(nlp))
+    with pytest.raises(ValueError, match=message):
+        tagger.initialize(lambda: examples, pretrained=tmp_path / "model-last.bin")
 
 
 def test_a_callback_that_is_no_longer_needed_says_so() -> None:

@@ -1,10 +1,14 @@
-"""Docs without labels in, a loss out: an objective for `spacy pretrain`."""
+"""Docs without labels in, a loss out: an objective for `spacy pretrain`; and the way from what it
+saves to a tagger.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy
+import srsly
 from spacy.tokens import Doc
 from spacy.util import registry
 from spacy.vocab import Vocab
@@ -13,7 +17,7 @@ from thinc.types import Floats1d
 
 from ..prediction.inputs import Ints1d
 from .shim import NetworkShim, require_torch
-from .with_crf import DocModel
+from .with_crf import DocModel, emitter_of
 
 OTHER = 0  # the number of all words that have none of their own
 
@@ -25,7 +29,7 @@ def PretrainLM(*, n_words: int = 20_000) -> Callable[[Vocab, DocModel], Model]:
 
     n_words (int): How many words, lower-cased, it tells apart: those that it meets first.
     RETURNS (Callable[[Vocab, Model], Model]): A function that builds it around a `tok2vec`, whose
-        architecture must be `spacy-lstm-tagger.LSTMTok2Vec.v1` with depth = 1.
+        architecture must be `spacy-lstm-tagger.LSTMTok2Vec.v1` with depth = 1 and output_width = 0.
     RAISES: ValueError if a setting is out of its range.
     """
     if n_words < 2:
@@ -59,7 +63,13 @@ def _settings_of(tok2vec: DocModel) -> dict[str, Any]:
             "The objective spacy-lstm-tagger.PretrainLM.v1 needs a tok2vec with the architecture "
             f"spacy-lstm-tagger.LSTMTok2Vec.v1; this one is {tok2vec.name!r}."
         )
-    settings = cast(NetworkShim, tok2vec.shims[0]).cfg
+    shim = cast(NetworkShim, tok2vec.shims[0])
+    settings = shim.cfg
+    if shim.network_class != "LSTMEncoder":
+        raise ValueError(
+            "The objective spacy-lstm-tagger.PretrainLM.v1 needs output_width = 0: it reads "
+            "what the LSTM says, not a projection of it."
+        )
     if settings["depth"] > 1:
         raise ValueError(
             "The objective spacy-lstm-tagger.PretrainLM.v1 needs depth = 1, not "
@@ -117,3 +127,27 @@ def number_words(docs: Sequence[Doc], numbers: dict[str, int], n_words: int) -> 
 def get_loss(ops: Ops, docs: Sequence[Doc], loss: Floats1d) -> tuple[float, Floats1d]:
     """Return the loss, and the gradient of its mean over the words with respect to it."""
     return float(loss[0]), ops.asarray1f([1 / max(1, sum(map(len, docs)))])
+
+
+def take_pretrained(model: DocModel, path: Path) -> None:
+    """Give a tagger that was just initialized the words and weights that `spacy pretrain` saved.
+
+    model (Model[list[Doc], list[Floats2d]]): A model of `spacy-lstm-tagger.LSTMTagger.v1`.
+    path (Path): The file of a `tok2vec` whose architecture was `spacy-lstm-tagger.LSTMTok2Vec.v1`
+        with the same settings.
+    RAISES: ValueError if the file can't be read, or is another model's; the model stays as it was.
+    """
+    emitter = emitter_of(model)
+    if emitter.name != "lstm_tagger":
+        raise ValueError(
+            "pretrained needs the architecture spacy-lstm-tagger.LSTMTagger.v1, and the model is "
+            f"{emitter.name!r}. A tok2vec gets its weights by [initialize] init_tok2vec."
+        )
+    shim = cast(NetworkShim, emitter.shims[0])
+    settings = {name: value for name, value in shim.cfg.items() if name != "lookahead"}
+    encoder = NetworkShim("LSTMEncoder", settings)
+    try:
+        ((data,),) = srsly.msgpack_loads(path.read_bytes())["shims"]
+        shim.take_over(encoder.from_bytes(data))
+    except Exception as error:
+        raise ValueError(f"pretrained = {str(path)!r} can't be used: {error}") from error

@@ -64,7 +64,7 @@ class NetworkShim(PyTorchShim):
         """
         # Thinc's shim prepares mixed precision in its own constructor, which needs torch.
         Shim.__init__(self, None, config=settings)
-        self._network_class = network_class
+        self.network_class = network_class
         self._learnt = Learnt({}, None, None, None)
         self._prepared: Prepared | None = None
         self._version = object()  # another one after each change
@@ -112,6 +112,27 @@ class NetworkShim(PyTorchShim):
             network = network.to(get_torch_default_device())
             self._learnt = learnt._replace(weights=None, network=network)
         return network
+
+    def take_over(self, encoder: "NetworkShim") -> None:
+        """Take over the vocabulary and the weights of an encoder. The network is made afresh, with
+        a new output layer.
+
+        RAISES: ValueError if it reads static vectors of another width.
+        """
+        sizes, taken = self._require_learnt().sizes, encoder._require_learnt()
+        if encoder.vector_width != self.vector_width:
+            raise ValueError(
+                f"it reads word vectors {encoder.vector_width} wide, and those of the pipeline are "
+                f"{self.vector_width} wide"
+            )
+        self.build(
+            encoder.vocabulary,
+            **{name: sizes[name] for name in ("vector_width", "n_labels") if name in sizes},
+        )
+        with self._changing():
+            weights = taken.all_weights().items()
+            state = {name: xp2torch(cast(FloatsXd, values)) for name, values in weights}
+            self.network.load_state_dict(state, strict=False)
 
     def learn(self, news: News) -> None:
         """Let the vocabulary grow. The network makes room first, and only then the ids are known,
@@ -251,13 +272,13 @@ class NetworkShim(PyTorchShim):
 
     def to_bytes(self) -> bytes:
         """Serialize all that was configured and learnt; see `learnt.save`."""
-        return save(self._learnt, self._network_class, self.cfg)
+        return save(self._learnt, self.network_class, self.cfg)
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
         """Load what was saved; see `learnt.load`. What is refused leaves the network as it was. An
         optimizer that trained the old weights begins anew with the loaded ones.
         """
-        self._learnt = load(bytes_data, self._network_class, self.cfg)
+        self._learnt = load(bytes_data, self.network_class, self.cfg)
         self._version = object()
         self._renew_id()
         if not self._learnt.is_empty and not isinstance(get_current_ops(), NumpyOps):
@@ -313,7 +334,7 @@ class NetworkShim(PyTorchShim):
     def _make_network(self, sizes: dict[str, int]) -> Any:
         from ..network import encoder
 
-        return getattr(encoder, self._network_class)(**self.cfg, **sizes)
+        return getattr(encoder, self.network_class)(**self.cfg, **sizes)
 
     def _predict_on_gpu(
         self, windows: Windows, describe: Callable[..., Any], bf16: bool

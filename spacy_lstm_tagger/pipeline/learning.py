@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import nan
+from pathlib import Path
 
 from spacy.errors import Errors
 from spacy.language import Language
@@ -10,6 +11,7 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 from thinc.types import Floats2d
 
+from ..model.pretraining import take_pretrained
 from ..model.with_crf import emitter_of
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, gold_labels, normal_form
@@ -40,6 +42,7 @@ class LearningTagger(SavedTagger):
         nlp: Language | None = None,
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
+        pretrained: str | Path | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
@@ -48,9 +51,13 @@ class LearningTagger(SavedTagger):
         labels (Sequence[str] | None): The labels; None to read them from the examples.
         lexicon (dict[str, list[str]] | None): The labels that each word form can have, just as it
             is spelled; other forms can have any.
+        pretrained (str | Path | None): A file that `spacy pretrain` saved of a `tok2vec` with the
+            architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
+            begins with its words and weights.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
             label can't be one of the attribute's, if the lexicon gives a form no label, or one
-            that the component lacks, or if the model listens to a component of another width.
+            that the component lacks, if the model listens to a component of another width, or if
+            the pretrained weights are those of another model.
         """
         with self._named_in_errors():
             if nlp is not None:
@@ -70,6 +77,9 @@ class LearningTagger(SavedTagger):
         # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
         is_ours = "predict_parts" in emitter_of(self.model).attrs
         self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
+        if pretrained is not None:
+            with self._named_in_errors():
+                take_pretrained(self.model, Path(pretrained))
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; until it is trained, no prediction changes.

@@ -73,6 +73,11 @@ def test_what_would_see_the_words_is_refused(docs: list[Doc]) -> None:
         PretrainLM()(docs[0].vocab, LSTMTok2Vec(**WIDTHS, depth=2))
 
 
+def test_a_projection_is_refused(docs: list[Doc]) -> None:
+    with pytest.raises(ValueError, match=r"PretrainLM.v1 needs output_width = 0"):
+        PretrainLM()(docs[0].vocab, LSTMTok2Vec(**WIDTHS, output_width=5))
+
+
 def test_other_architectures_are_refused(docs: list[Doc]) -> None:
     with pytest.raises(ValueError, match=r"LSTMTok2Vec.v1; this one is 'lstm_tagger'"):
         PretrainLM()(docs[0].vocab, LSTMTagger(**WIDTHS))
