@@ -10,7 +10,7 @@ from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Mode, Vectors
 from spacy.vocab import Vocab
-from thinc.api import to_numpy
+from thinc.api import get_array_module, to_numpy
 
 from ..prediction.inputs import Floats2d, Ints1d
 
@@ -57,7 +57,8 @@ def _find(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> Floats2d:
         missing = numpy.flatnonzero(rows == NO_ROW)
         others = [in_another_case(string_of(forms[i])) for i in missing.tolist()]
         rows[missing] = find(list(map(key_of, others)))
-    found = to_numpy(vectors.data[rows]).astype("float32", copy=False)
+    on_their_device = get_array_module(vectors.data).asarray(rows)
+    found = to_numpy(vectors.data[on_their_device]).astype("float32", copy=False)
     found[rows == NO_ROW] = 0
     return found
 
