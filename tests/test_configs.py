@@ -39,6 +39,8 @@ DIFFERENCES = {
     "vectors": [f"{MODEL}.include_static_vectors", f"{MODEL}.static_vector_width"],
     "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
+        "paths.pretrained",
+        "initialize.components.*",
         "nlp.pipeline",
         "components.tok2vec.*",
         f"{MODEL}.@architectures",
@@ -47,6 +49,8 @@ DIFFERENCES = {
         "components.lstm_morph.*",
     ],
     "pipeline": [
+        "paths.pretrained",
+        "initialize.components.*",
         "paths.train",
         "paths.dev",
         "nlp.pipeline",
@@ -61,6 +65,8 @@ DIFFERENCES = {
         "training.score_weights.sents_f",
     ],
     "pretrained": [
+        "paths.pretrained",
+        "initialize.components.*",
         "paths.raw_text",
         "paths.init_tok2vec",
         "paths.vectors",
@@ -74,6 +80,7 @@ DIFFERENCES = {
         "initialize.init_tok2vec",
     ],
     "adapt": [
+        "initialize.components.*",
         "paths.*",
         "components.lstm_tagger.*",
         "corpora.*",
@@ -86,6 +93,8 @@ DIFFERENCES = {
         "initialize.vectors",
     ],
     "tutorial": [
+        "paths.pretrained",
+        "initialize.components.*",
         "paths.train",
         "paths.dev",
         "paths.vectors",
