@@ -74,7 +74,7 @@ def fingerprints(vectors: Floats2d) -> Ints1d:
     """
     if vectors.shape[1] % 2:
         vectors = numpy.pad(vectors, ((0, 0), (0, 1)))
-    bits = vectors.view("uint64")
+    bits = numpy.ascontiguousarray(vectors).view("uint64")
     return numpy.einsum("ij,j->i", bits, _powers(bits.shape[1]))
 
 

@@ -100,6 +100,7 @@ def test_fingerprints_tell_rows_apart(width: int) -> None:
     rows = numpy.random.default_rng(0).normal(size=(100, width)).astype("float32")
     twice = fingerprints(numpy.concatenate((rows, rows)))
     assert (twice[:100] == twice[100:]).all()
+    assert (fingerprints(numpy.asfortranarray(rows)) == twice[:100]).all()
     assert len(set(twice.tolist())) == 100
     for column in range(width):
         changed = rows.copy()
