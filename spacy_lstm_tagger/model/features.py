@@ -9,9 +9,10 @@ from spacy.attrs import ORTH
 from spacy.tokens import Doc
 
 from ..prediction.inputs import Floats2d, Ints1d, TypeIds
-from .vectors import fingerprints, is_floret, static_vectors, table_fingerprint
+from .vectors import check_finite, fingerprints, is_floret, static_vectors, table_fingerprint
 from .vocabulary import UNKNOWN, Vocabulary, affixes, spelling
 
+FEW = 64  # tokens, whose types are not worth counting
 NO_VECTORS: Floats2d = numpy.zeros((0, 0), dtype="float32")
 
 
@@ -74,7 +75,9 @@ def number_types(docs: Sequence[Doc], forms: Ints1d) -> tuple[Ints1d, Callable[.
             return type_ids(docs, some, vocabulary, include_static_vectors=True)
 
         return forms + key, describe
-    distinct, types = numpy.unique(forms, return_inverse=True)
+    distinct, types = forms, numpy.arange(len(forms))
+    if len(forms) > FEW:
+        distinct, types = numpy.unique(forms, return_inverse=True)
     vectors = static_vectors(vocab, distinct.tolist(), vocab.strings.__getitem__)
     of_types = distinct + fingerprints(vectors)
 
@@ -97,7 +100,9 @@ def ids_of(
     vocabulary (Vocabulary): The vocabulary.
     vectors (Floats2d): (types, vector_width) their static vectors, if the network reads any.
     RETURNS (TypeIds): The ids.
+    RAISES: ValueError if a static vector has values that are no finite numbers.
     """
+    check_finite(vectors, strings)
     spellings = list(map(spelling, strings))
     found = _look_up(chain.from_iterable(map(affixes, strings)), vocabulary.affixes)
     return TypeIds(

@@ -29,16 +29,7 @@ def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> F
     forms (Sequence[int]): The hashes of the forms.
     string_of (Callable[[int], str]): Takes a hash, and returns the form.
     RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
-    RAISES: ValueError if a vector has values that are no finite numbers.
     """
-    found = _find(vocab, forms, string_of)
-    if not numpy.isfinite(found).all():
-        form = string_of(forms[int(numpy.isfinite(found).all(axis=1).argmin())])
-        raise ValueError(f"the word vector of {form!r} has values that are no finite numbers")
-    return found
-
-
-def _find(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> Floats2d:
     vectors = vocab.vectors
     if is_floret(vectors):  # which makes one of any form
         return to_numpy(vectors.get_batch(list(map(string_of, forms)))).astype("float32")
@@ -55,12 +46,22 @@ def _find(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> Floats2d:
     rows = find(forms if name == "orth" else [key_of(string_of(form)) for form in forms])
     for in_another_case in (str.lower, str.title):
         missing = numpy.flatnonzero(rows == NO_ROW)
+        if not len(missing):
+            break
         others = [in_another_case(string_of(forms[i])) for i in missing.tolist()]
         rows[missing] = find(list(map(key_of, others)))
     on_their_device = get_array_module(vectors.data).asarray(rows)
     found = to_numpy(vectors.data[on_their_device]).astype("float32", copy=False)
     found[rows == NO_ROW] = 0
     return found
+
+
+def check_finite(vectors: Floats2d, forms: Sequence[str]) -> None:
+    """Raise a ValueError if the vector of a form has values that are no finite numbers."""
+    finite = numpy.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        form = forms[int(finite.argmin())]
+        raise ValueError(f"the word vector of {form!r} has values that are no finite numbers")
 
 
 def is_floret(vectors: Vectors) -> bool:

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.types import Floats2d, Ints1d
 
+from spacy_lstm_tagger.model import features
 from spacy_lstm_tagger.model.features import forms_of, type_ids, with_unknown
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
@@ -234,3 +235,35 @@ def test_docs_of_several_vocabs_can_stand_in_a_batch(vocabulary: Vocabulary) -> 
     ids = token_ids(docs, vocabulary, window_length=9)
     words = [vocabulary.words.get(token.text, UNKNOWN) for token in chain(*docs)]
     assert ids.words[ids.types].tolist() == words
+
+
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
+def test_a_vector_that_is_not_finite_is_refused(
+    with_vectors: WithVectors, make_docs: MakeDocs, vocabulary: Vocabulary, value: float
+) -> None:
+    docs = with_vectors(make_docs("a dog"), {"a": [0, 1], "dog": [value, 1]})
+    with pytest.raises(ValueError, match="the word vector of 'dog' has values"):
+        token_ids(docs, vocabulary, window_length=2, include_static_vectors=True)
+
+
+@pytest.mark.parametrize("few", [0, 64])
+def test_a_number_stands_for_a_form_and_its_vector(
+    with_vectors: WithVectors,
+    docs: list[Doc],
+    vocabulary: Vocabulary,
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(features, "FEW", few)
+    with_vectors(docs, {"dog": [1.0, 2.0], "the": [3.0, 4.0]})
+    forms = forms_of(docs)
+    numbers, describe = features.number_types(docs, forms)
+    assert len(set(zip(forms, numbers, strict=True))) == len(set(forms)) == len(set(numbers))
+    some = list(dict.fromkeys(numbers.tolist()))[::-1]
+    of_some = [forms[numbers == number][0] for number in some]
+    expected = type_ids(docs, of_some, vocabulary, include_static_vectors=True)
+    for own, other in zip(describe(some, vocabulary), expected, strict=True):
+        assert own.tolist() == other.tolist()
+    docs[0].vocab.set_vector("dog", numpy.asarray([1.0, 3.0]))
+    changed = features.number_types(docs, forms)[0] != numbers
+    assert changed.tolist() == [token.text == "dog" for token in chain(*docs)]

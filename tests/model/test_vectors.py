@@ -86,15 +86,6 @@ def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(
     assert static_vectors(docs[0].vocab, ["not", "n't"]).tolist() == [[1.0], [2.0]]
 
 
-@pytest.mark.parametrize("value", [numpy.nan, numpy.inf])
-def test_a_vector_that_is_not_finite_is_refused(
-    with_vectors: WithVectors, make_docs: MakeDocs, value: float
-) -> None:
-    docs = with_vectors(make_docs("a dog"), {"a": [0, 1], "dog": [value, 1]})
-    with pytest.raises(ValueError, match="the word vector of 'dog' has values"):
-        static_vectors(docs[0].vocab, ["a", "dog"])
-
-
 @pytest.mark.parametrize("width", [1, 2, 5, 300])
 def test_fingerprints_tell_rows_apart(width: int) -> None:
     rows = numpy.random.default_rng(0).normal(size=(100, width)).astype("float32")
