@@ -105,10 +105,14 @@ def test_a_tagger_takes_pretrained_weights(
     tagger = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": crf}})
     pretrained = {"pretrained": str(tmp_path / "model-last.bin")}
     nlp.config["initialize"]["components"]["lstm_tagger"] = pretrained
-    examples = list(Corpus(tmp_path / "train.spacy")(nlp))
+    examples = 2 * list(Corpus(tmp_path / "train.spacy")(nlp))
     optimizer = nlp.initialize(lambda: examples)
     (shim,) = (shim for node in tagger.model.walk() for shim in node.shims)
-    assert shim.vocabulary.words == encoder.vocabulary.words
+    words = shim.vocabulary.words
+    assert words == encoder.vocabulary.words
+    assert not encoder.vocabulary.is_rare[words["wug"]]
+    rare = {word for word in words if shim.vocabulary.is_rare[words[word]]}
+    assert rare == {*words} - {"the", "ate"}  # which the labelled text has twice
     weights = shim.network.state_dict()
     for name, values in encoder.network.state_dict().items():
         assert (weights[name] == values).all()

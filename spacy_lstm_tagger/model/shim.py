@@ -14,7 +14,7 @@ from thinc.util import get_torch_default_device
 from ..prediction.inputs import Windows
 from ..prediction.reader import Reader, reader_of
 from .learnt import Learnt, load, save
-from .vocabulary import News, Vocabulary
+from .vocabulary import UNKNOWN, News, Vocabulary
 from .windows import Ints1d
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class NetworkShim(PyTorchShim):
 
     def take_over(self, encoder: "NetworkShim") -> None:
         """Take over the vocabulary and the weights of an encoder. The network is made afresh, with
-        a new output layer.
+        a new output layer. Which words are rare, the own vocabulary still says.
 
         RAISES: ValueError if it reads static vectors of another width.
         """
@@ -125,8 +125,11 @@ class NetworkShim(PyTorchShim):
                 f"it reads word vectors {encoder.vector_width} wide, and those of the pipeline are "
                 f"{self.vector_width} wide"
             )
+        own, vocabulary = self.vocabulary, encoder.vocabulary
+        own_ids = [own.words.get(word, UNKNOWN) for word in vocabulary.words]
+        vocabulary.is_rare = own.is_rare[[UNKNOWN, *own_ids]]
         self.build(
-            encoder.vocabulary,
+            vocabulary,
             **{name: sizes[name] for name in ("vector_width", "n_labels") if name in sizes},
         )
         with self._changing():
