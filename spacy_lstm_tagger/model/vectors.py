@@ -17,6 +17,7 @@ from ..prediction.inputs import Floats2d, Ints1d
 StringOf = Callable[[int], str]
 MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that powers of it are (Knuth 1998, section 6.4)
 NO_ROW = -1
+OTHER_CASES = (str.lower, str.title)  # in which forms that have no vector are looked up
 SAMPLE = 64  # rows, at most, by which a table is known again
 
 
@@ -44,16 +45,21 @@ def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> F
         return numpy.fromiter(map(row_of, keys, repeat(NO_ROW)), dtype="int64", count=len(keys))
 
     rows = find(forms if name == "orth" else [key_of(string_of(form)) for form in forms])
-    for in_another_case in (str.lower, str.title):
+    for in_case in OTHER_CASES:
         missing = numpy.flatnonzero(rows == NO_ROW)
         if not len(missing):
             break
-        others = [in_another_case(string_of(forms[i])) for i in missing.tolist()]
+        others = [in_case(string_of(forms[i])) for i in missing.tolist()]
         rows[missing] = find(list(map(key_of, others)))
     on_their_device = get_array_module(vectors.data).asarray(rows)
     found = to_numpy(vectors.data[on_their_device]).astype("float32", copy=False)
     found[rows == NO_ROW] = 0
     return found
+
+
+def in_all_cases(form: str) -> list[str]:
+    """Return a form in the cases in which its vector is looked up, one after another."""
+    return [form, *(in_case(form) for in_case in OTHER_CASES)]
 
 
 def check_finite(vectors: Floats2d, forms: Sequence[str]) -> None:
