@@ -36,9 +36,7 @@ from thinc.api import Config
 ROOT = Path(__file__).parent.parent
 REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
 BASELINE = "spacy-cnn"
-VECTORS = "spacy-cnn-vectors"
 RECIPE = "spacy-cnn-our-recipe"
-NEED_VECTORS = (VECTORS, "vectors")
 FEATURE_CRF = "sklearn-crf"
 Labelled = list[tuple[list[str], list[str]]]  # the words and labels of each sentence
 Run = dict[str, Any]
@@ -76,19 +74,21 @@ def with_our_recipe(config: Config) -> Config:
     return config.merge({"training": ours["training"]})
 
 
-def with_vectors(config: Config, vectors: str) -> Config:
-    """Let spaCy's tagger read word vectors."""
-    config["paths"]["vectors"] = vectors
-    config["components"]["tok2vec"]["model"]["embed"]["include_static_vectors"] = True
+def with_knowledge(config: Config, vectors: str | None, lexicon: str | None) -> Config:
+    """Let a tagger read word vectors, the classes of a lexicon, or both."""
+    for component in config["components"].values():
+        model = component["model"]
+        reader = model.get("embed", model)
+        if "embed" in model or model["@architectures"] == "spacy-lstm-tagger.LSTMTagger.v1":
+            reader["include_static_vectors"] = True
+    adder = {"@callbacks": "spacy-lstm-tagger.add_vectors.v1"}
+    config["initialize"]["vectors"] = None
+    config["initialize"]["before_init"] = {**adder, "vectors": vectors, "lexicon": lexicon}
     return config
 
 
-def configs(
-    lang: str, changes: dict[str, Any], vectors: str | None = None
-) -> dict[str, Callable[[], Config]]:
+def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config]]:
     """Name the systems that are spaCy pipelines; the changes are made to our own."""
-    if vectors is not None:
-        changes = {**changes, "paths.vectors": vectors}
     bilstm = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "depth": 1, "dropout": 0.0}
     ours = {
         path.stem: (lambda path=path: load_config(path, overrides=changes))
@@ -97,7 +97,6 @@ def configs(
     }
     return {
         BASELINE: lambda: spacy_config(lang),
-        VECTORS: lambda: with_vectors(spacy_config(lang), str(vectors)),
         RECIPE: lambda: with_our_recipe(spacy_config(lang)),
         "spacy-bilstm": lambda: spacy_config(lang, bilstm),
         **ours,
@@ -278,11 +277,12 @@ def read_results(path: Path) -> list[Run]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     systems = [*configs("en", {}), FEATURE_CRF]
-    without_vectors = [system for system in systems if system not in NEED_VECTORS]
+    without_vectors = [system for system in systems if system != "vectors"]
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
-    parser.add_argument("--vectors", help=f"word vectors, which {' and '.join(NEED_VECTORS)} need")
+    parser.add_argument("--vectors", help="word vectors for all systems: a pipeline that has some")
+    parser.add_argument("--lexicon", help="classes of words for all systems; see lexicons.py")
     parser.add_argument("--systems", nargs="+", default=without_vectors, choices=systems)
     parser.add_argument("--change", nargs="+", default=[], help="settings, as section.key=value")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
@@ -291,12 +291,16 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("accuracy.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.vectors is None and set(NEED_VECTORS) & set(arguments.systems):
-        parser.error(f"{' and '.join(NEED_VECTORS)} need --vectors")
+    knowledge = arguments.vectors, arguments.lexicon
+    if not any(knowledge) and "vectors" in arguments.systems:
+        parser.error("vectors needs --vectors or --lexicon")
+    if any(knowledge) and FEATURE_CRF in arguments.systems:
+        parser.error(f"{FEATURE_CRF} reads neither --vectors nor --lexicon")
     changes = {
         key: json.loads(value) for key, _, value in (c.partition("=") for c in arguments.change)
     }
     changed = [f"{key.rpartition('.')[2]} = {value}" for key, value in changes.items()]
+    changed += [f"+ {Path(name).name}" for name in knowledge if name]
     setup = {
         "treebank": arguments.folder.resolve().name,
         "split": "test" if arguments.test else "dev",
@@ -323,7 +327,9 @@ def main() -> None:
         if system == FEATURE_CRF:
             run = run_feature_crf(seed, corpora["train"], evaluated)
         else:
-            config = configs(arguments.lang, changes, arguments.vectors)[system]()
+            config = configs(arguments.lang, changes)[system]()
+            if any(knowledge):
+                config = with_knowledge(config, *knowledge)
             run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)
         predicted = iter(run.pop("predicted"))
         run["correct"] = [[int(tag == next(predicted)) for tag in tags] for _, tags in gold]

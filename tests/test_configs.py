@@ -36,7 +36,13 @@ DIFFERENCES = {
         )
     ],
     "crf": [f"{MODEL}.crf"],
-    "vectors": [f"{MODEL}.include_static_vectors", f"{MODEL}.static_vector_width"],
+    "vectors": [
+        f"{MODEL}.include_static_vectors",
+        f"{MODEL}.static_vector_width",
+        "paths.lexicon",
+        "initialize.vectors",
+        "initialize.before_init.*",
+    ],
     "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
         "paths.pretrained",
@@ -159,13 +165,15 @@ def adapting(saved_pipeline: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def vectors(tmp_path: Path) -> str:
-    """The path of word vectors."""
+def knowledge(tmp_path: Path) -> dict[str, str]:
+    """The paths of word vectors and a lexicon."""
     nlp = spacy.blank("en")
     nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, shape=(2, 3))
     nlp.vocab.set_vector("dog", numpy.ones(3, dtype="float32"))
     nlp.to_disk(tmp_path / "vectors")
-    return str(tmp_path / "vectors")
+    (tmp_path / "lexicon.json").write_text('{"dog": ["noun"], "ate": ["verb"]}', encoding="utf8")
+    paths = {"vectors": tmp_path / "vectors", "lexicon": tmp_path / "lexicon.json"}
+    return {f"paths.{name}": str(path) for name, path in paths.items()}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -173,7 +181,7 @@ def test_config_trains_as_it_stands(
     path: Path,
     parsed: dict[str, str],
     adapting: dict[str, str],
-    vectors: str,
+    knowledge: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,7 +192,7 @@ def test_config_trains_as_it_stands(
     if path.stem == "adapt":
         few_steps.update(adapting)
     if path.stem == "vectors":
-        few_steps["paths.vectors"] = vectors
+        few_steps.update(knowledge)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
