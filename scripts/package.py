@@ -1,10 +1,12 @@
 """Build a package of a trained pipeline, with a model card.
 
-    python scripts/package.py PIPELINE REPORT TREEBANK OUTPUT --release r2.16 --version 1.0.0
+    python scripts/package.py PIPELINE REPORT EVALUATION TREEBANK OUTPUT \\
+        --release r2.16 --version 1.0.0
 
 PIPELINE is what `spacy train` wrote, REPORT the JSON of `spacy lstm-tagger report` on the test set,
-TREEBANK the folder of a treebank, whose README says its licence. The package is called after the
-language and the treebank: en_ud_ewt_lstm.
+EVALUATION that of `spacy evaluate`, with the scores of all components. TREEBANK is the folder of a
+treebank, whose README says its licence. The package is called after the language and the treebank:
+en_ud_ewt_lstm.
 """
 
 import argparse
@@ -46,7 +48,10 @@ def card(report: dict[str, Any], source: str, licence: str) -> str:
     return f"""An LSTM tagger for {kind}, trained by spacy-lstm-tagger on {source} ({licence}).
 
 On the test set, on the treebank's own tokens, {percent(overall)} of 100 {kind} are right
-(95% interval {low} to {high}, {overall["tokens"]:,} tokens). {knowledge}.
+(95% interval {low} to {high}, {overall["tokens"]:,} tokens). {knowledge.capitalize()}.
+
+The scores of all components stand under "Accuracy": those of `spacy evaluate` on the test set, from
+text.
 
 Text of another kind than the treebank's is tagged less accurately. The licence of the treebank
 may hold for the pipeline, too.
@@ -62,7 +67,7 @@ def meta_of(arguments: argparse.Namespace) -> dict[str, Any]:
     treebank, report = arguments.treebank, srsly.read_json(arguments.report)
     meta = srsly.read_json(arguments.pipeline / "meta.json")
     source, licence = f"{treebank.name} {arguments.release}", licence_of(treebank)
-    accuracy = report["pipelines"][0]["overall"]["accuracy"]
+    evaluation = srsly.read_json(arguments.evaluation)
     return {
         **meta,
         "name": f"ud_{treebank.name.partition('-')[2].lower()}_lstm",
@@ -77,7 +82,7 @@ def meta_of(arguments: argparse.Namespace) -> dict[str, Any]:
                 "author": "Universal Dependencies",
             }
         ],
-        "performance": {f"{report['attribute']}_acc": accuracy},
+        "performance": {name: one for name, one in evaluation.items() if one is not None},
         "notes": card(report, source, licence),
     }
 
@@ -86,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("report", type=Path)
+    parser.add_argument("evaluation", type=Path)
     parser.add_argument("treebank", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--release", required=True, help="of the treebank")

@@ -67,9 +67,13 @@ def test_a_treebank_becomes_a_package(source: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "spacy", "project", "run", "all", ".", *overrides, folder=project)
     package = project / "packages" / "en_ud_small_lstm-1.0.0"
     meta = json.loads((package / "meta.json").read_text(encoding="utf8"))
-    report = json.loads((project / "reports" / "UD_English-Small.json").read_text(encoding="utf8"))
+    reports = project / "reports"
+    report = json.loads((reports / "UD_English-Small.json").read_text(encoding="utf8"))
+    scores = json.loads((reports / "UD_English-Small-evaluation.json").read_text(encoding="utf8"))
+    accuracy = report["pipelines"][0]["overall"]["accuracy"]
     assert meta["license"] == meta["sources"][0]["license"] == "CC0 1.0"
-    assert meta["performance"]["tag_acc"] == report["pipelines"][0]["overall"]["accuracy"] > 0.1
+    assert meta["performance"]["tag_acc"] == scores["tag_acc"] > 0.1
+    assert f"{100 * accuracy:.2f} of 100 tags are right" in meta["notes"]
     assert any(one.startswith("spacy-lstm-tagger") for one in meta["requirements"])
     assert "on UD_English-Small r2.16" in (package / "README.md").read_text(encoding="utf8")
     assert (package / "LICENSES_SOURCES").read_text(encoding="utf8") == "CC0"
@@ -81,7 +85,7 @@ def test_a_treebank_becomes_a_package(source: Path, tmp_path: Path) -> None:
     ("script", "arguments", "message"),
     [
         ("convert", ["nothing", "out"], "must have one file *train.conllu; it has none"),
-        ("package", ["a", "b", "c", "d", "--release", "r1", "--version", "1.0.0"], "b"),
+        ("package", ["a", "b", "c", "d", "e", "--release", "r1", "--version", "1.0.0"], "b"),
     ],
 )
 def test_scripts_name_what_is_missing(
