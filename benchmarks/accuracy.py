@@ -210,11 +210,13 @@ def duration(seconds: list[float]) -> str:
     return "never" if numpy.isnan(seconds).any() else f"{numpy.mean(seconds):.0f}"
 
 
-def compare(runs: list[Run]) -> str:
-    """Draw up the Markdown table of all runs on one treebank."""
+def compare(runs: list[Run], baseline: str) -> str:
+    """Draw up the Markdown table of all runs on one treebank; others are compared with a baseline,
+    if there are runs of it.
+    """
     systems = list(dict.fromkeys(run["system"] for run in runs))
     of = {system: [run for run in runs if run["system"] == system] for system in systems}
-    base = of.get(BASELINE, [])
+    base = of.get(baseline, [])
     target = numpy.mean([best(run) for run in base]) if base else None
     rows = [
         "| system | accuracy | ± | unseen words | errors | p | train s | tokens/s "
@@ -226,7 +228,7 @@ def compare(runs: list[Run]) -> str:
         accuracy = [numpy.mean(flat(run["correct"])) for run in own]
         unseen = [numpy.mean(flat(run["correct"])[flat(run["unseen"])]) for run in own]
         fewer, p = "", ""
-        if base and system != BASELINE:
+        if base and system != baseline:
             error = 1 - numpy.mean([numpy.mean(flat(run["correct"])) for run in base])
             fewer = f"{100 * ((1 - numpy.mean(accuracy)) / error - 1):+.0f}%"
             p = f"{p_value(own, base):.4f}"
@@ -234,7 +236,7 @@ def compare(runs: list[Run]) -> str:
             next((seconds for seconds, score in run["curve"] if score >= goal), numpy.nan)
             for run in own
             if target is not None and run["curve"]
-            for goal in [best(run) if system == BASELINE else target]
+            for goal in [best(run) if system == baseline else target]
         ]
         mean = {k: numpy.mean([r[k] for r in own]) for k in ("seconds", "train_speed", "speed")}
         rows.append(
@@ -288,6 +290,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--sentences", type=int, help="train on only so many")
     parser.add_argument("--test", action="store_true", help="evaluate on …test.conllu, in the end")
+    parser.add_argument("--baseline", default=BASELINE, help="with which others are compared")
     parser.add_argument("--results", type=Path, default=Path("accuracy.jsonl"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -336,7 +339,8 @@ def main() -> None:
         run["unseen"] = [[int(word not in known) for word in words] for words, _ in gold]
         with arguments.results.open("a", encoding="utf8") as file:
             file.write(json.dumps({**job, **run}) + "\n")
-    print(compare([run for run in read_results(arguments.results) if setup.items() <= run.items()]))
+    runs = [run for run in read_results(arguments.results) if setup.items() <= run.items()]
+    print(compare(runs, arguments.baseline))
 
 
 if __name__ == "__main__":
