@@ -1,11 +1,13 @@
 """Make lexicons, as `--lexicon` of accuracy.py reads them, of what other packages bring.
 
     pip install lemminflect
-    python benchmarks/lexicons.py english english.json --wordnet /usr/share/wordnet
+    python benchmarks/lexicons.py english english.json --wordnet /usr/share/wordnet \\
+        --words /usr/share/dict/american-english-huge
     python benchmarks/lexicons.py french french.json --hunspell /usr/share/hunspell/fr
 
-English: the inflections of lemminflect, and the parts of speech of WordNet's index (Debian's
-package wordnet-base). French: the forms of a Hunspell dictionary whose entries say po: for the part
+English: the inflections of lemminflect, the parts of speech of WordNet's index (Debian's package
+wordnet-base), and which words of a list are names, as they are capitalized there (Debian's package
+wamerican-huge). French: the forms of a Hunspell dictionary whose entries say po: for the part
 of speech and is: for gender, number and the like (Debian's package hunspell-fr-comprehensive).
 """
 
@@ -16,6 +18,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +54,13 @@ def wordnet(folder: Path) -> Pairs:
                 form = line.partition(" ")[0]
                 if form and "_" not in form:
                     yield form, f"WordNet {kind}"
+
+
+def listed(path: Path) -> Pairs:
+    """Read a list of words, one on each line; possessive forms are left out."""
+    for form in path.read_text(encoding="utf8").splitlines():
+        if form and not form.endswith("'s"):
+            yield form, "listed capitalized" if form[0].isupper() else "listed"
 
 
 class Suffix(NamedTuple):
@@ -109,11 +119,16 @@ def main() -> None:
     parser.add_argument("language", choices=["english", "french"])
     parser.add_argument("output", type=Path, help="a JSON file: to each form a list of classes")
     parser.add_argument("--wordnet", type=Path, help="folder of WordNet's indices")
+    parser.add_argument("--words", type=Path, help="a list of words and names")
     parser.add_argument("--hunspell", type=Path, help="a Hunspell dictionary, without .dic or .aff")
     arguments = parser.parse_args()
     pairs: Iterable[tuple[str, str]]
     if arguments.language == "english":
-        pairs = [*inflections(), *(wordnet(arguments.wordnet) if arguments.wordnet else ())]
+        pairs = inflections()
+        if arguments.wordnet is not None:
+            pairs = chain(pairs, wordnet(arguments.wordnet))
+        if arguments.words is not None:
+            pairs = chain(pairs, listed(arguments.words))
     elif arguments.hunspell is None:
         parser.error("french needs --hunspell")
     else:
@@ -121,6 +136,8 @@ def main() -> None:
     classes: dict[str, set[str]] = defaultdict(set)
     for form, name in pairs:
         classes[form].add(name)
+    for form in classes.keys() & set(map(str.title, classes)):  # a name, or a word that begins
+        classes[form] |= classes.get(form.lower(), set())  # a sentence
     lexicon = {form: sorted(names) for form, names in classes.items()}
     arguments.output.write_text(json.dumps(lexicon, ensure_ascii=False), encoding="utf8")
     print(f"{len(lexicon):,} forms, {len(set().union(*classes.values()))} classes")
