@@ -11,11 +11,11 @@ from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.training.initialize import load_vectors_into_model
 from spacy.util import registry
-from spacy.vectors import Mode, Vectors
+from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 from thinc.api import get_current_ops, to_numpy
 
-from .vectors import NO_ROW, in_all_cases
+from .vectors import NO_ROW, in_all_cases, is_floret
 
 Classes = Mapping[str, Sequence[str]]  # of word forms
 
@@ -73,7 +73,7 @@ def with_classes(vocab: Vocab, lexicon: Classes) -> Vectors:
     RAISES: ValueError if there are no classes, or if the vocab's vectors have no row for each form.
     """
     old = vocab.vectors
-    if old.shape[0] and (old.mode != Mode.default or old.attr != ORTH):
+    if old.shape[0] and (is_floret(old) or old.attr != ORTH):
         raise ValueError(
             "the word vectors beside it must have a row for each form; these are made of parts of "
             "words (floret), or looked up by another attribute than the form"
