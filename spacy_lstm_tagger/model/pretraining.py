@@ -16,7 +16,8 @@ from thinc.api import Model, Ops, PyTorchShim, torch2xp, xp2torch
 from thinc.types import Floats1d
 
 from ..prediction.inputs import Ints1d
-from .shim import NetworkShim, require_torch
+from .held import require_torch
+from .shim import NetworkShim
 from .with_crf import DocModel, emitter_of
 
 OTHER = 0  # the number of all words that have none of their own

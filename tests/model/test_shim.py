@@ -1,4 +1,4 @@
-"""Tests of `shim.py`: gradients, optimizers, averages, copies, saving and threads."""
+"""Tests of `shim.py` and `held.py`: gradients, optimizers, averages, copies, saving, threads."""
 
 import copy
 import pickle
@@ -19,8 +19,7 @@ from thinc.api import SGD, Adam, Model, set_dropout_rate
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from spacy_lstm_tagger.model import learnt
-from spacy_lstm_tagger.model import shim as shim_module
+from spacy_lstm_tagger.model import held, learnt
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
 from spacy_lstm_tagger.model.features import ids_of
 from spacy_lstm_tagger.model.learnt import CHECKSUM_LENGTH
@@ -649,11 +648,11 @@ def test_weights_that_change_while_a_reader_is_made_leave_none_behind(
 
     def update_meanwhile(weights: Any) -> Reader:
         stale = reader_of({name: values.copy() for name, values in weights.items()})
-        monkeypatch.setattr(shim_module, "reader_of", reader_of)
+        monkeypatch.setattr(held, "reader_of", reader_of)
         update(model, docs, optimizer)  # as another thread could
         return stale
 
-    monkeypatch.setattr(shim_module, "reader_of", update_meanwhile)
+    monkeypatch.setattr(held, "reader_of", update_meanwhile)
     model.predict(docs)
     assert_fresh(model, docs)
 
@@ -674,11 +673,11 @@ def test_a_reader_and_its_vocabulary_belong_together(
     expected, data = model.copy().predict(docs), with_another_vocabulary(model.shims[0])
 
     def load_meanwhile(weights: Any) -> Reader:
-        monkeypatch.setattr(shim_module, "reader_of", reader_of)
+        monkeypatch.setattr(held, "reader_of", reader_of)
         model.shims[0].from_bytes(data)  # as another thread could
         return reader_of(weights)
 
-    monkeypatch.setattr(shim_module, "reader_of", load_meanwhile)
+    monkeypatch.setattr(held, "reader_of", load_meanwhile)
     for scores, own in zip(model.predict(docs), expected, strict=True):
         assert scores.tolist() == own.tolist()
     assert_fresh(model, docs)
