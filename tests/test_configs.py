@@ -43,6 +43,13 @@ DIFFERENCES = {
         "initialize.vectors",
         "initialize.before_init.*",
     ],
+    "distilled": [
+        "paths.raw_text",
+        "paths.teachers",
+        "corpora.train.*",
+        "training.max_epochs",
+        "initialize.components.lstm_tagger.teachers",
+    ],
     "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
         "paths.pretrained",
@@ -176,12 +183,23 @@ def knowledge(tmp_path: Path) -> dict[str, str]:
     return {f"paths.{name}": str(path) for name, path in paths.items()}
 
 
+@pytest.fixture
+def teaching(saved_pipeline: Path, tmp_path: Path) -> dict[str, Any]:
+    """The paths of a trained pipeline, and of raw text."""
+    (tmp_path / "raw.txt").write_text("The dog ate.\nEverybody read it.\n", encoding="utf8")
+    return {
+        "paths.raw_text": str(tmp_path / "raw.txt"),
+        "paths.teachers": [str(saved_pipeline)],
+    }
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_as_it_stands(
     path: Path,
     parsed: dict[str, str],
     adapting: dict[str, str],
     knowledge: dict[str, str],
+    teaching: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -193,6 +211,8 @@ def test_config_trains_as_it_stands(
         few_steps.update(adapting)
     if path.stem == "vectors":
         few_steps.update(knowledge)
+    if path.stem == "distilled":
+        few_steps.update(teaching)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")

@@ -20,6 +20,7 @@ from .listeners import check_rehearsal, check_widths
 from .loss import check_finite, label_loss
 from .saving import SavedTagger
 from .score_weights import forget_weights
+from .teachers import Teachers, check_taught
 
 
 class LearningTagger(SavedTagger):
@@ -28,6 +29,7 @@ class LearningTagger(SavedTagger):
     """
 
     _n_steps = 0
+    _teachers: Teachers | None = None
     _other_scores: Sequence[str] = ()
 
     @property
@@ -43,31 +45,41 @@ class LearningTagger(SavedTagger):
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
         pretrained: str | Path | None = None,
+        teachers: Sequence[str | Path] = (),
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels; None to read them from the examples.
+        labels (Sequence[str] | None): The labels; None for those of the examples and of the
+            teachers.
         lexicon (dict[str, list[str]] | None): The labels that each word form can have, just as it
             is spelled; other forms can have any.
         pretrained (str | Path | None): A file that `spacy pretrain` saved of a `tok2vec` with the
             architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
             begins with its words and weights.
+        teachers (Sequence[str | Path]): Trained pipelines, installed or folders. The mean of their
+            probabilities is what this component learns of a token without a gold label, such as
+            those of raw text, and half of what it learns of the others. They are not saved with it.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
             label can't be one of the attribute's, if the lexicon gives a form no label, or one
-            that the component lacks, if the model listens to a component of another width, or if
-            the pretrained weights are those of another model.
+            that the component lacks, if the model listens to a component of another width, if
+            the pretrained weights are those of another model, or if a teacher can't be loaded or
+            has labels that the component lacks.
         """
         with self._named_in_errors():
             if nlp is not None:
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
+            self._teachers = Teachers(teachers, self.attribute) if teachers else None
+            taught = self._teachers.labels if self._teachers else set()
             if labels is None:
-                labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
+                gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
+                labels = sorted(taught.union(gold))
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
+            check_taught(taught, self.labels)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         if nlp is not None:
             forget_weights(nlp, self._other_scores)
@@ -187,6 +199,9 @@ class LearningTagger(SavedTagger):
                 label_smoothing=self.cfg["label_smoothing"],
                 neg_prefix=self._neg_prefix,
             )
+            if self._teachers is not None:
+                docs = [example.predicted for example in examples]
+                loss, gradients = self._teachers.teach(docs, self.labels, gold, scores, gradients)
             check_finite(loss, self._n_steps)
         return loss, gradients
 

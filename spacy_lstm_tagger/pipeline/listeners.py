@@ -76,7 +76,7 @@ def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     folder (Path): The folder of the pipeline.
     """
-    names = sorted({_upstream(listener) for listener in _listeners(model)})
+    names = upstream_names(model)
     return {name: _checksum(folder / name) for name in names if (folder / name / "model").is_file()}
 
 
@@ -92,6 +92,11 @@ def check_encoders(checksums: dict[str, int], folder: Path) -> None:
                 f"it listens to {name!r}, and was saved with another one than there is beside it: "
                 "the pipeline was not saved to its end, or only one of the two was exchanged"
             )
+
+
+def upstream_names(model: DocModel) -> list[str]:
+    """Return the names of the components that a model listens to."""
+    return sorted({_upstream(listener) for listener in _listeners(model)})
 
 
 def _checksum(component: Path) -> int:
