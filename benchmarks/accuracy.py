@@ -131,7 +131,8 @@ def run_pipeline(
             attrs = ["ORTH", "SPACY", "TAG", "SENT_START"]
             DocBin(attrs, docs=docs).to_disk(Path(folder, f"{name}.spacy"))
             config["paths"][name] = str(Path(folder, f"{name}.spacy"))
-            config["corpora"][name]["augmenter"] = REFERENCE_TOKENS
+            corpus = config["corpora"][name]
+            corpus.get("new", corpus)["augmenter"] = REFERENCE_TOKENS
         config["nlp"]["lang"] = lang
         config["system"]["seed"] = seed
         config["training"]["logger"] = {"@loggers": "benchmark.Recorder.v1"}
@@ -279,13 +280,15 @@ def read_results(path: Path) -> list[Run]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     systems = [*configs("en", {}), FEATURE_CRF]
-    without_vectors = [system for system in systems if system != "vectors"]
+    by_default = [system for system in systems if system not in ("vectors", "distilled")]
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
     parser.add_argument("--vectors", help="word vectors for all systems: a pipeline that has some")
     parser.add_argument("--lexicon", help="classes of words for all systems; see lexicons.py")
-    parser.add_argument("--systems", nargs="+", default=without_vectors, choices=systems)
+    parser.add_argument("--teachers", nargs="+", help="trained pipelines that teach `distilled`")
+    parser.add_argument("--raw-text", help="which they do on this text, one in each line")
+    parser.add_argument("--systems", nargs="+", default=by_default, choices=systems)
     parser.add_argument("--change", nargs="+", default=[], help="settings, as section.key=value")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--sentences", type=int, help="train on only so many")
@@ -297,6 +300,8 @@ def main() -> None:
     knowledge = arguments.vectors, arguments.lexicon
     if not any(knowledge) and "vectors" in arguments.systems:
         parser.error("vectors needs --vectors or --lexicon")
+    if "distilled" in arguments.systems and not (arguments.teachers and arguments.raw_text):
+        parser.error("distilled needs --teachers and --raw-text")
     if any(knowledge) and FEATURE_CRF in arguments.systems:
         parser.error(f"{FEATURE_CRF} reads neither --vectors nor --lexicon")
     changes = {
@@ -331,6 +336,9 @@ def main() -> None:
             run = run_feature_crf(seed, corpora["train"], evaluated)
         else:
             config = configs(arguments.lang, changes)[system]()
+            if system == "distilled":
+                config["paths"]["teachers"] = arguments.teachers
+                config["paths"]["raw_text"] = arguments.raw_text
             if any(knowledge):
                 config = with_knowledge(config, *knowledge)
             run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)

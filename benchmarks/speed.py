@@ -31,7 +31,7 @@ from typing import Any
 import numpy
 import spacy
 import torch
-from accuracy import BASELINE, configs, read_treebank
+from accuracy import BASELINE, configs, read_treebank, with_knowledge
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -45,7 +45,7 @@ from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
 from spacy_lstm_tagger.prediction.memory import Memory
 
-BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
+BILSTM, OURS, READER, KERNEL = "spacy-bilstm", "tagger", "vectors", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]
 STARTUP = """
 import time, spacy, torch
@@ -58,13 +58,19 @@ Row = dict[str, Any]
 Run = Callable[[], object]
 
 
-def make_pipeline(name: str, docs: list[Doc], lang: str, **changes: Any) -> Language:
+def make_pipeline(
+    name: str, docs: list[Doc], lang: str, vectors: str | None = None, **changes: Any
+) -> Language:
     """Make a pipeline with the labels and the vocabulary of a treebank.
 
+    vectors (str | None): A pipeline whose word vectors it reads.
     changes (Any): Settings of our component, by name.
     """
     settings = {f"components.lstm_tagger.{key}": value for key, value in changes.items()}
-    nlp = load_model_from_config(configs(lang, settings)[name](), auto_fill=True)
+    config = configs(lang, settings)[name]()
+    if vectors is not None:
+        config = with_knowledge(config, vectors, None)
+    nlp = load_model_from_config(config, auto_fill=True)
     nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=words_of(doc)), doc) for doc in docs])
     return nlp
 
@@ -185,6 +191,24 @@ def variants(
         }
         for name, value in seconds.items()
     ]
+
+
+def with_vectors(
+    ours: Language, reader: Language, texts: dict[str, Words], repeats: int
+) -> list[Row]:
+    """Compare our tagger with one that reads word vectors. All words were met before."""
+    rows = []
+    for kind, docs in texts.items():
+        for batch_size in (1, 128):
+            runs = {
+                name: tag(nlp, docs, batch_size) for name, nlp in ((OURS, ours), (READER, reader))
+            }
+            seconds = measure(runs, repeats)
+            n_tokens = sum(map(len, docs))
+            speeds = {name: f"{n_tokens / value:,.0f}" for name, value in seconds.items()}
+            ratio = {f"/ {OURS}": f"{seconds[OURS] / seconds[READER]:.2f}"}
+            rows.append({"Docs": kind, "batch": batch_size, **speeds, **ratio})
+    return rows
 
 
 def latency(pipelines: dict[str, Language], stranger: Language, texts: Words) -> list[Row]:
@@ -378,6 +402,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
+    parser.add_argument("--vectors", help="a pipeline with word vectors, for a table of its own")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--tables", nargs="*", help="titles of some tables; all by default")
     parser.add_argument("--json", type=Path, help="where to write the tables as JSON")
@@ -416,6 +441,9 @@ def main() -> None:
         "Start": lambda: startup(pipelines, repeats),
         "Training": lambda: training(pipelines, docs["train"], repeats),
     }
+    if arguments.vectors is not None:
+        reader = make_pipeline(READER, docs["train"], arguments.lang, arguments.vectors)
+        tables["Word vectors"] = lambda: with_vectors(pipelines[OURS], reader, texts, repeats)
     print(processor())
     results = {}
     for title in arguments.tables or tables:
