@@ -12,6 +12,8 @@ from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
 
+BUFFER = 10_000  # Docs of an old corpus that are in memory, and in a random order
+
 
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
 def create_reference_tokens_augmenter() -> Callable[[Language, Example], Iterator[Example]]:
@@ -44,7 +46,8 @@ def create_mixed_corpus(
     if the config's section [training] has max_epochs = -1.
 
     new (Callable[[Language], Iterable[Example]]): The new corpus.
-    old (Callable[[Language], Iterable[Example]]): The old one.
+    old (Callable[[Language], Iterable[Example]]): The old one. Ten thousand of its Docs at a time
+        are read and shuffled; so if it has more of them, they should be in a random order.
     ratio (float): How many old Docs for each new one.
     draw_anew (bool): Whether each reading has other old Docs, as suits training; if not, all have
         the same, and none twice, as suits evaluation.
@@ -75,11 +78,13 @@ def create_mixed_corpus(
 
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:
     while True:
-        examples = list(corpus(nlp))
-        if not examples:
+        stream, is_empty = iter(corpus(nlp)), True
+        while examples := list(islice(stream, BUFFER)):
+            is_empty = False
+            random.shuffle(examples)
+            yield from examples
+        if is_empty:
             raise ValueError("MixedCorpus: the old corpus has no Docs. Check its path.")
-        random.shuffle(examples)
-        yield from examples
 
 
 @registry.callbacks("spacy-lstm-tagger.add_new_labels.v1")

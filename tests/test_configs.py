@@ -44,6 +44,7 @@ DIFFERENCES = {
         "initialize.before_init.*",
     ],
     "distilled": [
+        "components.lstm_tagger.new_labels",
         "paths.raw_text",
         "paths.teachers",
         "corpora.train.*",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import nan
 from pathlib import Path
+from typing import Any
 
 from spacy.errors import Errors
 from spacy.language import Language
@@ -45,7 +46,7 @@ class LearningTagger(SavedTagger):
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
         pretrained: str | Path | None = None,
-        teachers: Sequence[str | Path] = (),
+        teachers: Sequence[str | Path] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
@@ -58,21 +59,22 @@ class LearningTagger(SavedTagger):
         pretrained (str | Path | None): A file that `spacy pretrain` saved of a `tok2vec` with the
             architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
             begins with its words and weights.
-        teachers (Sequence[str | Path]): Trained pipelines, installed or folders. The mean of their
-            probabilities is what this component learns of a token without a gold label, such as
-            those of raw text, and half of what it learns of the others. They are not saved with it.
+        teachers (Sequence[str | Path] | None): Trained pipelines, installed or folders. The mean
+            of their probabilities is what this component learns of a token without a gold label,
+            such as those of raw text, and a part of what it learns of the others. They teach until
+            it is initialized again or loaded, and are not saved with it.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
             label can't be one of the attribute's, if the lexicon gives a form no label, or one
             that the component lacks, if the model listens to a component of another width, if
-            the pretrained weights are those of another model, or if a teacher can't be loaded or
-            has labels that the component lacks.
+            the pretrained weights are those of another model, or if the teachers are no list, if
+            one can't be loaded, or if one has labels that the component lacks.
         """
         with self._named_in_errors():
             if nlp is not None:
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
-            self._teachers = Teachers(teachers, self.attribute) if teachers else None
-            taught = self._teachers.labels if self._teachers else set()
+            loaded = None if teachers is None else Teachers(teachers, self.attribute)
+            taught = set() if loaded is None else loaded.labels
             if labels is None:
                 gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
                 labels = sorted(taught.union(gold))
@@ -92,6 +94,7 @@ class LearningTagger(SavedTagger):
         if pretrained is not None:
             with self._named_in_errors():
                 take_pretrained(self.model, Path(pretrained))
+        self._teachers = loaded
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; until it is trained, no prediction changes.
@@ -180,7 +183,7 @@ class LearningTagger(SavedTagger):
         examples (Iterable[Example]): The batch.
         scores (list[Floats2d]): (tokens, labels) probabilities of each Doc.
         RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens whose label is
-            missing or can't be aligned have none.
+            missing or can't be aligned have none, unless the component has teachers.
         RAISES: ValueError if the component lacks a gold label, or if the loss is no number.
         """
         examples = list(examples)
@@ -201,7 +204,9 @@ class LearningTagger(SavedTagger):
             )
             if self._teachers is not None:
                 docs = [example.predicted for example in examples]
-                loss, gradients = self._teachers.teach(docs, self.labels, gold, scores, gradients)
+                loss, gradients = self._teachers.teach(
+                    docs, self.labels, gold, scores, gradients, self.cfg["label_smoothing"]
+                )
             check_finite(loss, self._n_steps)
         return loss, gradients
 
@@ -213,6 +218,10 @@ class LearningTagger(SavedTagger):
         if sgd is not None:
             super().finish_update(sgd)
             self._n_steps += 1
+
+    def _take(self, *loaded: Any) -> None:
+        super()._take(*loaded)
+        self._teachers = None
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

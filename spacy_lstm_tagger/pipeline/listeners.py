@@ -18,20 +18,21 @@ def check_widths(model: DocModel, nlp: Language) -> None:
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     nlp (Language): The pipeline.
     """
-    for listener in _listeners(model):
-        for name, component in nlp.components:
-            upstream: Any = component
-            if not any(one is listener for one in getattr(upstream, "listeners", ())):
-                continue
-            width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
-            if width is not None and width != needed:
-                raise ValueError(
-                    f"its model listens to {name!r} with width = {needed}, but what {name!r} "
-                    f"writes is {width} wide: set width = {width} for its "
-                    "spacy.Tok2VecListener.v1 in the config, or let the width follow: "
-                    "spacy-lstm-tagger.LSTMListener.v1 with encoder = ${components."
-                    f"{name}.model}}"
-                )
+    for (name, upstream), listener in _linked(model, nlp):
+        width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
+        if width is not None and width != needed:
+            raise ValueError(
+                f"its model listens to {name!r} with width = {needed}, but what {name!r} "
+                f"writes is {width} wide: set width = {width} for its "
+                "spacy.Tok2VecListener.v1 in the config, or let the width follow: "
+                "spacy-lstm-tagger.LSTMListener.v1 with encoder = ${components."
+                f"{name}.model}}"
+            )
+
+
+def encoders_of(model: DocModel, nlp: Language) -> list[tuple[str, Any]]:
+    """Return the components of a pipeline that a model listens to, with their names."""
+    return [encoder for encoder, _ in _linked(model, nlp)]
 
 
 def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
@@ -76,7 +77,7 @@ def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     folder (Path): The folder of the pipeline.
     """
-    names = upstream_names(model)
+    names = sorted({_upstream(listener) for listener in _listeners(model)})
     return {name: _checksum(folder / name) for name in names if (folder / name / "model").is_file()}
 
 
@@ -94,11 +95,6 @@ def check_encoders(checksums: dict[str, int], folder: Path) -> None:
             )
 
 
-def upstream_names(model: DocModel) -> list[str]:
-    """Return the names of the components that a model listens to."""
-    return sorted({_upstream(listener) for listener in _listeners(model)})
-
-
 def _checksum(component: Path) -> int:
     checksum = 0
     with (component / "model").open("rb") as file:
@@ -111,6 +107,14 @@ def _upstream(listener: Tok2VecListener) -> str:
     """Return the name of the component that a listener listens to; that of spaCy's configs if it
     takes any."""
     return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
+
+
+def _linked(model: DocModel, nlp: Language) -> Iterator[tuple[tuple[str, Any], Tok2VecListener]]:
+    """Yield each component that a model listens to, with its name, and the listener."""
+    for listener in _listeners(model):
+        for name, component in nlp.components:
+            if any(one is listener for one in getattr(component, "listeners", ())):
+                yield (name, component), listener
 
 
 def _listeners(model: DocModel) -> Iterator[Tok2VecListener]:
