@@ -286,8 +286,8 @@ def main() -> None:
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
     parser.add_argument("--vectors", help="word vectors for all systems: a pipeline that has some")
     parser.add_argument("--lexicon", help="classes of words for all systems; see lexicons.py")
-    parser.add_argument("--teachers", nargs="+", help="trained pipelines that teach `distilled`")
-    parser.add_argument("--raw-text", help="which they do on this text, one in each line")
+    parser.add_argument("--teachers", nargs="+", help="trained pipelines, for `distilled`")
+    parser.add_argument("--raw-text", help="a file with a text in each line, for `distilled`")
     parser.add_argument("--systems", nargs="+", default=by_default, choices=systems)
     parser.add_argument("--change", nargs="+", default=[], help="settings, as section.key=value")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
@@ -328,7 +328,10 @@ def main() -> None:
     gold = sentences(evaluated)
     # Seed by seed, so that an early stop leaves a fair table.
     for seed, system in product(range(arguments.seeds), arguments.systems):
-        job = {**setup, "system": ", ".join([system, *changed]), "seed": seed}
+        name = [system, *changed]
+        if system == "distilled":
+            name.append(f"taught by {' '.join(arguments.teachers)} on {arguments.raw_text}")
+        job = {**setup, "system": ", ".join(name), "seed": seed}
         if any(job.items() <= run.items() for run in read_results(arguments.results)):
             continue
         print(f"{job['system']}, seed {seed}")

@@ -194,15 +194,13 @@ def variants(
 
 
 def with_vectors(
-    ours: Language, reader: Language, texts: dict[str, Words], repeats: int
+    pipelines: dict[str, Language], texts: dict[str, Words], repeats: int
 ) -> list[Row]:
     """Compare our tagger with one that reads word vectors. All words were met before."""
     rows = []
     for kind, docs in texts.items():
         for batch_size in (1, 128):
-            runs = {
-                name: tag(nlp, docs, batch_size) for name, nlp in ((OURS, ours), (READER, reader))
-            }
+            runs = {name: tag(nlp, docs, batch_size) for name, nlp in pipelines.items()}
             seconds = measure(runs, repeats)
             n_tokens = sum(map(len, docs))
             speeds = {name: f"{n_tokens / value:,.0f}" for name, value in seconds.items()}
@@ -422,7 +420,9 @@ def main() -> None:
         "ten sentences": [words_of(doc) for doc in docs["dev"]],
         "10,000 tokens": long,
     }
-    repeats = arguments.repeats
+    repeats, readers = arguments.repeats, {}
+    if arguments.vectors is not None:
+        readers[READER] = make_pipeline(READER, docs["train"], arguments.lang, arguments.vectors)
     gc.freeze()  # or the treebank would be searched for garbage within some of the runs
     tables = {
         "Tokens per second": lambda: throughput(pipelines, texts, repeats),
@@ -441,9 +441,12 @@ def main() -> None:
         "Start": lambda: startup(pipelines, repeats),
         "Training": lambda: training(pipelines, docs["train"], repeats),
     }
-    if arguments.vectors is not None:
-        reader = make_pipeline(READER, docs["train"], arguments.lang, arguments.vectors)
-        tables["Word vectors"] = lambda: with_vectors(pipelines[OURS], reader, texts, repeats)
+    if readers:
+        tables["Word vectors"] = lambda: with_vectors(
+            {OURS: pipelines[OURS], **readers}, texts, repeats
+        )
+    if unknown := set(arguments.tables or ()).difference(tables):
+        parser.error(f"no tables {unknown}; there are {', '.join(tables)}")
     print(processor())
     results = {}
     for title in arguments.tables or tables:

@@ -1,6 +1,7 @@
 """On a GPU, everything is as on the CPU. Skipped where there is none."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -10,6 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from thinc.api import fix_random_seed, require_cpu, require_gpu
 
 pytestmark = [
@@ -69,6 +71,20 @@ def test_the_cpu_gives_the_same_tags_and_probabilities(trained: Language) -> Non
     for own, other in zip(found, probabilities, strict=True):
         assert_allclose(own, other, atol=tolerance)
     assert [[token.tag_ for token in doc] for doc in nlp.pipe(make_docs(nlp))] == tags
+
+
+def test_a_tagger_teaches_another(trained: Language, tiny: dict, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    nlp = spacy.blank("xx")
+    pupil: Any = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    examples = [Example(doc, doc.copy()) for doc in make_docs(nlp)]
+    pupil.initialize(lambda: examples, nlp=nlp, teachers=[tmp_path])
+    optimizer = nlp.create_optimizer()
+    optimizer.learn_rate = 0.03
+    for _ in range(40):
+        nlp.update(examples, sgd=optimizer)
+    doc = nlp("The dog ate the apple")
+    assert [token.tag_ for token in doc] == ["DET", "NN", "V", "DET", "NN"]
 
 
 def test_lexicon_and_k_best(trained: Language) -> None:
