@@ -48,6 +48,7 @@ DIFFERENCES = {
         "paths.raw_text",
         "paths.teachers",
         "corpora.train.*",
+        "training.dropout",
         "training.max_epochs",
         "initialize.components.lstm_tagger.teachers",
     ],
