@@ -91,13 +91,14 @@ class Teachers:
         """
         share_of: dict[str | None, float] = {label: SHARE for label in self.labels}
         share_of[None] = 1.0
-        smoothed = label_smoothing / max(1, len(labels) - 1)
+        smoothing = label_smoothing if len(labels) > 1 else 0.0
+        smoothed = smoothing / max(1, len(labels) - 1)
         loss, taught = 0.0, []
         means = self.probabilities(docs, labels)
         for own_gold, own, of_gold, mean in zip(gold, probabilities, gradients, means, strict=True):
             xp: Any = get_array_module(own)
             shares = xp.asarray([[share_of.get(label, 0.0)] for label in own_gold], dtype="float32")
-            target = xp.asarray(mean * (1 - label_smoothing) + (1 - mean) * smoothed)
+            target = xp.asarray(mean * (1 - smoothing) + (1 - mean) * smoothed)
             shares = shares.reshape(-1, 1)
             gradient = (1 - shares) * of_gold + shares * (own - target)
             loss += float((gradient**2).sum())

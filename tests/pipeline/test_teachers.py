@@ -217,6 +217,17 @@ def test_teachers_are_gone_after_the_training(
     assert pupil.get_loss(raw(nlp), probabilities)[0] == 0
 
 
+def test_a_label_that_is_the_only_one_is_certain(nlp: Language, tiny: dict, tmp_path: Path) -> None:
+    teacher = spacy.blank("xx")
+    only = Example.from_dict(Doc(teacher.vocab, words=["dog"]), {"tags": ["NN"]})
+    add_pupil(teacher, tiny).initialize(lambda: [only], nlp=teacher)
+    teacher.to_disk(tmp_path / "teacher")
+    pupil = add_pupil(nlp, tiny)
+    pupil.initialize(lambda: raw(nlp), nlp=nlp, teachers=[tmp_path / "teacher"])
+    certain = [numpy.ones((len(example.x), 1), dtype="float32") for example in raw(nlp)]
+    assert pupil.get_loss(raw(nlp), certain)[0] == 0
+
+
 def test_copies_have_the_same_teachers_and_other_processes_none(
     nlp: Language, tiny: dict, saved_pipeline: Path, tmp_path: Path
 ) -> None:
