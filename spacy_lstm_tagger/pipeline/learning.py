@@ -192,6 +192,7 @@ class LearningTagger(SavedTagger):
             [label or None for label in aligned_labels(example, self.attribute)]
             for example in examples
         ]
+        smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
             used = {label for labels in gold for label in labels if label}
             check_known(used, self.labels, self._neg_prefix)
@@ -199,13 +200,13 @@ class LearningTagger(SavedTagger):
                 scores,
                 gold,
                 self.labels,
-                label_smoothing=self.cfg["label_smoothing"],
+                label_smoothing=smoothing,
                 neg_prefix=self._neg_prefix,
             )
             if self._teachers is not None:
                 docs = [example.predicted for example in examples]
                 loss, gradients = self._teachers.teach(
-                    docs, self.labels, gold, scores, gradients, self.cfg["label_smoothing"]
+                    docs, self.labels, gold, scores, gradients, smoothing
                 )
             check_finite(loss, self._n_steps)
         return loss, gradients

@@ -18,7 +18,7 @@ def check_widths(model: DocModel, nlp: Language) -> None:
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     nlp (Language): The pipeline.
     """
-    for (name, upstream), listener in _linked(model, nlp):
+    for name, upstream, listener in _linked(model, nlp):
         width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
         if width is not None and width != needed:
             raise ValueError(
@@ -30,9 +30,9 @@ def check_widths(model: DocModel, nlp: Language) -> None:
             )
 
 
-def encoders_of(model: DocModel, nlp: Language) -> list[tuple[str, Any]]:
-    """Return the components of a pipeline that a model listens to, with their names."""
-    return [encoder for encoder, _ in _linked(model, nlp)]
+def encoder_names(model: DocModel, nlp: Language) -> set[str]:
+    """Return the names of the components of a pipeline that a model listens to."""
+    return {name for name, _, _ in _linked(model, nlp)}
 
 
 def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
@@ -109,12 +109,12 @@ def _upstream(listener: Tok2VecListener) -> str:
     return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
 
 
-def _linked(model: DocModel, nlp: Language) -> Iterator[tuple[tuple[str, Any], Tok2VecListener]]:
-    """Yield each component that a model listens to, with its name, and the listener."""
+def _linked(model: DocModel, nlp: Language) -> Iterator[tuple[str, Any, Tok2VecListener]]:
+    """Yield the name of each component that a model listens to, the component and the listener."""
     for listener in _listeners(model):
         for name, component in nlp.components:
             if any(one is listener for one in getattr(component, "listeners", ())):
-                yield (name, component), listener
+                yield name, component, listener
 
 
 def _listeners(model: DocModel) -> Iterator[Tok2VecListener]:

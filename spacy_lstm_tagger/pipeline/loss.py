@@ -22,7 +22,8 @@ def label_loss(
     probabilities (list[Floats2d]): (tokens, labels) of each Doc.
     gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.
     labels (Sequence[str]): The labels.
-    label_smoothing (float): Probability that the other labels together should have.
+    label_smoothing (float): Probability that the other labels together should have; 0 if there
+        are none.
     neg_prefix (str): Marks labels that are denied; "" if none are.
     RETURNS (tuple[float, list[Floats2d]]): The sum of squares of the gradient, which spaCy reports
         as the loss; and the gradient with respect to the scores. Tokens without a label have none.
@@ -39,7 +40,7 @@ def label_loss(
     loss_function = SequenceCategoricalCrossentropy(
         names=labels,
         normalize=False,
-        label_smoothing=label_smoothing if len(labels) > 1 else 0.0,
+        label_smoothing=label_smoothing,
     )
     gradients, loss = loss_function(probabilities, affirmed)
     if denied:

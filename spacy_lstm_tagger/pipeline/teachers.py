@@ -11,7 +11,7 @@ from spacy.util import load_model
 from thinc.api import get_array_module
 from thinc.types import Floats2d
 
-from .listeners import encoders_of
+from .listeners import encoder_names
 from .saving import SavedTagger
 
 # What of a token with a gold label is learnt from teachers: less than half, so that gold labels win
@@ -84,21 +84,20 @@ class Teachers:
         gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.
         probabilities (Sequence[Floats2d]): (tokens, labels) the pupil's, for each Doc.
         gradients (Sequence[Floats2d]): (tokens, labels) those of the gold labels.
-        label_smoothing (float): The pupil's, by which the teachers' probabilities are smoothed as
+        label_smoothing (float): As for `label_loss`; the teachers' probabilities are smoothed as
             gold labels are.
         RETURNS (tuple[float, list[Floats2d]]): The sum of squares of the gradient, and the
             gradient, as `label_loss` returns them.
         """
         share_of: dict[str | None, float] = {label: SHARE for label in self.labels}
         share_of[None] = 1.0
-        smoothing = label_smoothing if len(labels) > 1 else 0.0
-        smoothed = smoothing / max(1, len(labels) - 1)
+        smoothed = label_smoothing / max(1, len(labels) - 1)
         loss, taught = 0.0, []
         means = self.probabilities(docs, labels)
         for own_gold, own, of_gold, mean in zip(gold, probabilities, gradients, means, strict=True):
             xp: Any = get_array_module(own)
             shares = xp.asarray([[share_of.get(label, 0.0)] for label in own_gold], dtype="float32")
-            target = xp.asarray(mean * (1 - smoothing) + (1 - mean) * smoothed)
+            target = xp.asarray(mean * (1 - label_smoothing) + (1 - mean) * smoothed)
             shares = shares.reshape(-1, 1)
             gradient = (1 - shares) * of_gold + shares * (own - target)
             loss += float((gradient**2).sum())
@@ -124,7 +123,7 @@ def _load(pipeline: str | Path, attribute: str) -> tuple[Language, list[str], An
         raise ValueError(f"the teacher {str(pipeline)!r} can't be loaded: {error}") from error
     for _, tagger in nlp.pipeline:
         if isinstance(tagger, SavedTagger) and tagger.cfg["attribute"] == attribute:
-            needed = {name for name, _ in encoders_of(tagger.model, nlp)}
+            needed = encoder_names(tagger.model, nlp)
             return nlp, [name for name in nlp.pipe_names if name not in needed], tagger
     raise ValueError(
         f"the teacher {str(pipeline)!r} has no lstm_tagger with attribute = {attribute!r}; its "

@@ -34,6 +34,14 @@ def add_pupil(nlp: Language, tiny: dict[str, Any], **config: Any) -> LSTMTagger:
     return nlp.add_pipe("lstm_tagger", config={"model": tiny, **config})
 
 
+def learn(nlp: Language, examples: list[Example]) -> None:
+    """Train a pipeline until it knows the examples."""
+    optimizer = nlp.create_optimizer()
+    optimizer.learn_rate = 0.03
+    for _ in range(60):
+        nlp.update(examples, sgd=optimizer)
+
+
 @pytest.fixture
 def other_pipeline(train: Callable, tmp_path: Path) -> Path:
     """The path of a pipeline that knows the labels of another attribute as well."""
@@ -62,10 +70,7 @@ def test_a_pupil_learns_from_raw_text_what_its_teacher_knows(
     pupil.initialize(lambda: examples, nlp=nlp, teachers=[saved_pipeline])
     teacher = spacy.load(saved_pipeline)
     assert set(pupil.labels) == set(teacher.get_pipe("lstm_tagger").labels)
-    optimizer = nlp.create_optimizer()
-    optimizer.learn_rate = 0.03
-    for _ in range(60):
-        nlp.update(examples, sgd=optimizer)
+    learn(nlp, examples)
     for text in TEXTS:
         theirs = teacher(Doc(teacher.vocab, words=text.split()))
         own = nlp(Doc(nlp.vocab, words=text.split()))
@@ -119,10 +124,7 @@ def test_gold_labels_win_over_a_teacher_that_is_sure(
     reference = Doc(nlp.vocab, words=words, tags=tags)
     examples = [Example(Doc(nlp.vocab, words=words), reference)]
     pupil.initialize(lambda: examples, nlp=nlp, teachers=[saved_pipeline])
-    optimizer = nlp.create_optimizer()
-    optimizer.learn_rate = 0.03
-    for _ in range(40):
-        nlp.update(examples, sgd=optimizer)
+    learn(nlp, examples)
     assert [token.tag_ for token in nlp(Doc(nlp.vocab, words=words))] == tags
 
 
@@ -144,10 +146,7 @@ def test_a_pupil_with_a_crf_learns_any_attribute_of_a_teacher_with_one(
     pupil = add_pupil(nlp, with_crf, attribute=attribute)
     examples = raw(nlp)
     pupil.initialize(lambda: examples, nlp=nlp, teachers=[tmp_path / "teacher"])
-    optimizer = nlp.create_optimizer()
-    optimizer.learn_rate = 0.03
-    for _ in range(60):
-        nlp.update(examples, sgd=optimizer)
+    learn(nlp, examples)
     for text in TEXTS:
         theirs, own = (one(Doc(one.vocab, words=text.split())) for one in (teacher, nlp))
         for name in ("tag_", "pos_", "morph"):
@@ -264,10 +263,7 @@ def test_labels_that_come_while_it_is_taught_are_learnt(
     pupil.initialize(lambda: raw(nlp), nlp=nlp, teachers=[saved_pipeline])
     reference = Doc(nlp.vocab, words=["The", "dog"], tags=["DET", "RARE"])
     examples = [*raw(nlp), Example(Doc(nlp.vocab, words=["The", "dog"]), reference)]
-    optimizer = nlp.create_optimizer()
-    optimizer.learn_rate = 0.03
-    for _ in range(60):
-        nlp.update(examples, sgd=optimizer)
+    learn(nlp, examples)
     assert [token.tag_ for token in nlp(Doc(nlp.vocab, words=["The", "dog"]))] == ["DET", "RARE"]
 
 
