@@ -160,3 +160,58 @@ def tag_cli(
             code=code,
             use_gpu=use_gpu,
         )
+
+
+@lstm_tagger_cli.command(
+    "distill",
+    no_args_is_help=True,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def distill_cli(
+    inputs: Annotated[
+        list[str], Arg(metavar="TEACHER... TEXTS...", help=f"Trained pipelines, and texts: {KINDS}")
+    ],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write to")],
+    train: Annotated[Path | None, Opt(help="Corpus with gold labels to learn from, too")] = None,
+    dev: Annotated[Path | None, Opt(help="Corpus with gold labels to select the pupil by")] = None,
+    config: Annotated[
+        Path | None, Opt(help="Config of the training; None for a good one")
+    ] = None,
+    component: Annotated[
+        list[str] | None,
+        Opt(help="Component that teaches; by default all taggers and morphologizers"),
+    ] = None,
+    vectors: Annotated[str | None, Opt(help="Pipeline whose word vectors the pupil reads")] = None,
+    keep: Annotated[
+        list[str] | None, Opt(help="Component to keep although it is no part of tagging")
+    ] = None,
+    text_key: TextKey = "text",
+    resume: Annotated[bool, Opt("--resume", "-r", help="Go on with labels that are there")] = False,
+    force: Force = False,
+    code: Code = None,
+    use_gpu: Gpu = -1,
+) -> None:
+    """Train a fast tagger on what trained pipelines think of texts, and put it in the place of the
+    first one. Settings of the config can be overridden as in spacy train: --training.max_steps N.
+    """
+    first = next((i for i, word in enumerate(inputs) if word.startswith("--")), len(inputs))
+    overrides = parse_config_overrides(inputs[first:])
+    with one_line_errors():
+        import_code(code)
+        from .distill import distill
+
+        distill(
+            inputs[:first],
+            output,
+            train=train,
+            dev=dev,
+            config=config,
+            components=component or (),
+            vectors=vectors,
+            keep=keep or (),
+            text_key=text_key,
+            overrides=overrides,
+            resume=resume,
+            force=force,
+            use_gpu=use_gpu,
+        )

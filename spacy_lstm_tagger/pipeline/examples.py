@@ -6,6 +6,7 @@ from spacy.training import Example, validate_get_examples
 
 from .labels import gold_labels
 from .score_weights import FACTORIES
+from .soft_labels import soft_labels
 
 
 def read_examples(get_examples: Callable[[], Iterable[Example]]) -> list[Example]:
@@ -34,8 +35,10 @@ def read_examples(get_examples: Callable[[], Iterable[Example]]) -> list[Example
 
 
 def labels_to_learn(examples: Sequence[Example], attribute: str, neg_prefix: str) -> list[str]:
-    """Return the labels that the gold annotation affirms or denies, in their order."""
-    return sorted(affirmed(gold_labels(examples, attribute) - {""}, neg_prefix))
+    """Return the labels that the gold annotation affirms or denies, and the soft labels, sorted."""
+    gold = affirmed(gold_labels(examples, attribute) - {""}, neg_prefix)
+    soft = (soft_labels(example.reference, attribute) for example in examples)
+    return sorted(gold.union(*(one.labels for one in soft if one is not None)))
 
 
 def check_any(labels: Sequence[str], examples: Sequence[Example], attribute: str) -> None:
@@ -50,9 +53,9 @@ def check_any(labels: Sequence[str], examples: Sequence[Example], attribute: str
     )
 
 
-def check_known(gold: set[str], labels: Sequence[str], neg_prefix: str) -> None:
-    """Raise a ValueError if gold labels affirm or deny what is no label of the component."""
-    unknown = affirmed(gold, neg_prefix).difference(labels)
+def check_known(used: set[str], labels: Sequence[str], neg_prefix: str) -> None:
+    """Raise a ValueError if training uses what is no label of the component."""
+    unknown = used.difference(labels)
     if unknown:
         raise ValueError(
             "the training data have labels that the component lacks: "

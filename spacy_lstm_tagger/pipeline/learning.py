@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import nan
 from pathlib import Path
-from typing import Any
 
 from spacy.errors import Errors
 from spacy.language import Language
@@ -15,13 +14,13 @@ from thinc.types import Floats2d
 from ..model.pretraining import take_pretrained
 from ..model.with_crf import emitter_of
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
-from .labels import aligned_labels, gold_labels, normal_form
+from .labels import aligned_labels, normal_form
 from .lexicon import check_lexicon
 from .listeners import check_rehearsal, check_widths
-from .loss import check_finite, label_loss
+from .loss import add_soft_labels, check_finite, label_loss
 from .saving import SavedTagger
 from .score_weights import forget_weights
-from .teachers import Teachers, check_taught
+from .soft_labels import aligned_soft_labels
 
 
 class LearningTagger(SavedTagger):
@@ -30,7 +29,6 @@ class LearningTagger(SavedTagger):
     """
 
     _n_steps = 0
-    _teachers: Teachers | None = None
     _other_scores: Sequence[str] = ()
 
     @property
@@ -46,42 +44,32 @@ class LearningTagger(SavedTagger):
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
         pretrained: str | Path | None = None,
-        teachers: Sequence[str | Path] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the model for them.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels; None for those of the examples and of the
-            teachers.
+        labels (Sequence[str] | None): The labels; None for those of the examples: gold
+            labels, and those that teachers gave them.
         lexicon (dict[str, list[str]] | None): The labels that each word form can have, just as it
             is spelled; other forms can have any.
         pretrained (str | Path | None): A file that `spacy pretrain` saved of a `tok2vec` with the
             architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
             begins with its words and weights.
-        teachers (Sequence[str | Path] | None): Trained pipelines, installed or folders. The mean
-            of their probabilities is what this component learns of a token without a gold label,
-            such as those of raw text, and a part of what it learns of the others. They teach until
-            it is initialized again or loaded, and are not saved with it.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels, if a
             label can't be one of the attribute's, if the lexicon gives a form no label, or one
             that the component lacks, if the model listens to a component of another width, if
-            the pretrained weights are those of another model, or if the teachers are no list, if
-            one can't be loaded, or if one has labels that the component lacks.
+            the pretrained weights are those of another model.
         """
         with self._named_in_errors():
             if nlp is not None:
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
-            loaded = None if teachers is None else Teachers(teachers, self.attribute)
-            taught = set() if loaded is None else loaded.labels
             if labels is None:
-                gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
-                labels = sorted(taught.union(gold))
+                labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
-            check_taught(taught, self.labels)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         if nlp is not None:
             forget_weights(nlp, self._other_scores)
@@ -94,7 +82,6 @@ class LearningTagger(SavedTagger):
         if pretrained is not None:
             with self._named_in_errors():
                 take_pretrained(self.model, Path(pretrained))
-        self._teachers = loaded
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; until it is trained, no prediction changes.
@@ -148,8 +135,8 @@ class LearningTagger(SavedTagger):
         examples = list(examples)
         validate_examples(examples, "LSTMTagger.update")
         if self.cfg["new_labels"] == "add":
-            gold = gold_labels(examples, self.attribute) - {""}
-            self._add_labels(sorted(affirmed(gold, self._neg_prefix).difference(self.labels)))
+            labels = labels_to_learn(examples, self.attribute, self._neg_prefix)
+            self._add_labels([label for label in labels if label not in self.labels])
         try:
             return super().update(examples, drop=drop, sgd=sgd, losses=losses)
         except ValueError as error:
@@ -183,7 +170,7 @@ class LearningTagger(SavedTagger):
         examples (Iterable[Example]): The batch.
         scores (list[Floats2d]): (tokens, labels) probabilities of each Doc.
         RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens whose label is
-            missing or can't be aligned have none, unless the component has teachers.
+            missing or can't be aligned have none, unless teachers gave them soft labels.
         RAISES: ValueError if the component lacks a gold label, or if the loss is no number.
         """
         examples = list(examples)
@@ -194,8 +181,10 @@ class LearningTagger(SavedTagger):
         ]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
+            soft = [aligned_soft_labels(example, self.attribute) for example in examples]
             used = {label for labels in gold for label in labels if label}
-            check_known(used, self.labels, self._neg_prefix)
+            taught = {label for one in soft if one is not None for label in one.labels}
+            check_known(affirmed(used, self._neg_prefix) | taught, self.labels, self._neg_prefix)
             loss, gradients = label_loss(
                 scores,
                 gold,
@@ -203,10 +192,9 @@ class LearningTagger(SavedTagger):
                 label_smoothing=smoothing,
                 neg_prefix=self._neg_prefix,
             )
-            if self._teachers is not None:
-                docs = [example.predicted for example in examples]
-                loss, gradients = self._teachers.teach(
-                    docs, self.labels, gold, scores, gradients, smoothing
+            if taught:
+                loss, gradients = add_soft_labels(
+                    scores, gold, self.labels, soft, gradients, label_smoothing=smoothing
                 )
             check_finite(loss, self._n_steps)
         return loss, gradients
@@ -219,10 +207,6 @@ class LearningTagger(SavedTagger):
         if sgd is not None:
             super().finish_update(sgd)
             self._n_steps += 1
-
-    def _take(self, *loaded: Any) -> None:
-        super()._take(*loaded)
-        self._teachers = None
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
