@@ -86,8 +86,8 @@ def create_labelled_corpus(
     a few shards at a time are in memory, and their Docs are in a random order.
 
     path (str | Path): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
-    gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in each
-        epoch.
+    gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in
+        each epoch.
     ratio (float): How many labelled Docs for each gold one.
     RETURNS (Callable[[Language], Iterator[Example]]): The reader.
     RAISES: ValueError if the ratio is negative; the reader does if there are no labelled Docs.

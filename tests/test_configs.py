@@ -17,6 +17,7 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
+from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
@@ -45,12 +46,11 @@ DIFFERENCES = {
     ],
     "distilled": [
         "components.lstm_tagger.new_labels",
-        "paths.raw_text",
-        "paths.teachers",
+        "paths.labelled",
+        "paths.train",
         "corpora.train.*",
         "training.dropout",
         "training.max_epochs",
-        "initialize.components.lstm_tagger.teachers",
     ],
     "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
@@ -186,13 +186,13 @@ def knowledge(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def teaching(saved_pipeline: Path, tmp_path: Path) -> dict[str, Any]:
-    """The paths of a trained pipeline, and of raw text."""
-    (tmp_path / "raw.txt").write_text("The dog ate.\nEverybody read it.\n", encoding="utf8")
-    return {
-        "paths.raw_text": str(tmp_path / "raw.txt"),
-        "paths.teachers": [str(saved_pipeline)],
-    }
+def labelled(saved_pipeline: Path, tmp_path: Path) -> dict[str, str]:
+    """The path of texts that a trained pipeline labelled."""
+    docs = [Doc(Vocab(), words=text.split()) for text in ("The dog ate", "Everybody read it")]
+    Teachers([Teacher(spacy.load(saved_pipeline))]).label(docs)
+    (tmp_path / "labelled").mkdir()
+    DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / "labelled" / "texts.spacy")
+    return {"paths.labelled": str(tmp_path / "labelled")}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -201,7 +201,7 @@ def test_config_trains_as_it_stands(
     parsed: dict[str, str],
     adapting: dict[str, str],
     knowledge: dict[str, str],
-    teaching: dict[str, Any],
+    labelled: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,7 +214,7 @@ def test_config_trains_as_it_stands(
     if path.stem == "vectors":
         few_steps.update(knowledge)
     if path.stem == "distilled":
-        few_steps.update(teaching)
+        few_steps.update(labelled)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")

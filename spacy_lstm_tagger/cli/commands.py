@@ -174,9 +174,7 @@ def distill_cli(
     output: Annotated[Path, Opt("--output", "-o", help="Folder to write to")],
     train: Annotated[Path | None, Opt(help="Corpus with gold labels to learn from, too")] = None,
     dev: Annotated[Path | None, Opt(help="Corpus with gold labels to select the pupil by")] = None,
-    config: Annotated[
-        Path | None, Opt(help="Config of the training; None for a good one")
-    ] = None,
+    config: Annotated[Path | None, Opt(help="Config of the training; None for a good one")] = None,
     component: Annotated[
         list[str] | None,
         Opt(help="Component that teaches; by default all taggers and morphologizers"),

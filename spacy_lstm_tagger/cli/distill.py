@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_pipeline
-from spacy.util import load_config, load_model
+from spacy.util import load_config, load_model, load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config
 from wasabi import msg
@@ -33,7 +33,7 @@ from .labelling import (
     survey,
     write,
 )
-from .loading import read_corpus, require_annotation, require_paths
+from .loading import load_pipeline, read_corpus, require_annotation, require_paths
 
 CONFIG = Path(__file__).parent / "templates" / "distilled.cfg"
 REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
@@ -94,11 +94,14 @@ def distill(
     setup_gpu(use_gpu)
     teachers = Teachers([Teacher(load_teacher(name), components) for name in names])
     plan = make_plan(teachers.teachers[0], keep)
-    check_vectors(teachers.teachers[0], plan, vectors)
+    _check_vectors(teachers.teachers[0], plan, vectors)
     gold, held_out = (_read_gold(path, teachers) for path in (train, dev))
     texts = survey(paths, text_key=text_key, hold_out=dev is None)
     lesson = Lesson(teachers, plan, texts, gold, held_out)
     settings = training_config(lesson, output, config, dev, vectors, overrides or {})
+    load_model_from_config(
+        settings, auto_fill=True
+    )  # what is wrong with it is said before any work
     manifest = manifest_of(teachers, texts, gold)
     if force:
         shutil.rmtree(output / "labelled", ignore_errors=True)
@@ -216,6 +219,13 @@ def _check_output(output: Path, *, resume: bool, force: bool) -> None:
             f"{output} is not empty; use --force to overwrite what an earlier distillation wrote "
             "to it, or --resume to go on with its labels"
         )
+
+
+def _check_vectors(teacher: Teacher, plan: Plan, vectors: str | None) -> None:
+    """Raise a ValueError if there are no such word vectors, or a component needs other ones."""
+    check_vectors(teacher, plan, vectors)
+    if vectors and not load_pipeline(vectors).vocab.vectors_length:
+        raise ValueError(f"{vectors} has no word vectors")
 
 
 def _read_gold(path: Path | None, teachers: Teachers) -> list[Doc]:

@@ -217,19 +217,19 @@ def _write_shard(path: Path, docs: Iterable[Doc], *, annotate: bool) -> None:
 def _raw_texts(files: Iterable[Path], text_key: str) -> Iterator[str]:
     for file in files:
         for text in read_texts(file, text_key):
-            if raw := raw_text(text).strip():
+            if raw := raw_text(text):
                 yield raw
 
 
 def raw_text(text: Text) -> str:
     """Return a text as its author wrote it: of CoNLL-U, as its comment says, if there is one."""
     if text.words is None:
-        return text.text
+        return text.text.strip()
     for line in text.record if isinstance(text.record, list) else ():
         if line.startswith("# text = "):
-            return line.removeprefix("# text = ")
+            return line.removeprefix("# text = ").strip()
     pairs = zip(text.words, text.spaces or [], strict=True)
-    return "".join(word + " " * has_space for word, has_space in pairs)
+    return "".join(word + " " * has_space for word, has_space in pairs).strip()
 
 
 def _cut(text: str) -> Iterator[str]:

@@ -338,21 +338,21 @@ def test_components_that_cant_teach_are_refused(
 
 def test_a_disabled_component_is_refused(both: Language) -> None:
     both.disable_pipe("tagger")
-    with pytest.raises(ValueError, match="no component 'tagger' .* It is disabled"):
+    with pytest.raises(ValueError, match=r"no component 'tagger' .* It is disabled"):
         Teacher(both, ["tagger"])
 
 
 def test_two_components_of_an_attribute(both: Language) -> None:
     add(both, "tagger", LISTENER, name="other")
     assert Teacher(both).components["tag"] == "tagger"
-    with pytest.raises(ValueError, match="'tagger' and 'other' of .* both write tag"):
+    with pytest.raises(ValueError, match=r"'tagger' and 'other' of .* both write tag"):
         Teacher(both, ["tagger", "other"])
 
 
 def test_pipelines_that_cant_teach_are_refused(nlp: Language) -> None:
     nlp.add_pipe("senter")
     nlp.add_pipe("sentencizer")
-    with pytest.raises(ValueError, match="no component whose .*: senter, sentencizer"):
+    with pytest.raises(ValueError, match=r"no component whose .*: senter, sentencizer"):
         Teacher(nlp)
     nlp.add_pipe("tagger")
     with pytest.raises(ValueError, match="'tagger' of the teacher xx_pipeline is not trained"):
@@ -360,7 +360,7 @@ def test_pipelines_that_cant_teach_are_refused(nlp: Language) -> None:
 
 
 def test_a_teacher_that_cant_be_loaded_is_named(tmp_path: Any) -> None:
-    with pytest.raises(ValueError, match="the teacher 'nowhere' can't be loaded: .*E050"):
+    with pytest.raises(ValueError, match=r"the teacher 'nowhere' can't be loaded: .*E050"):
         load_teacher("nowhere")
     nlp = spacy.blank("xx")
     nlp.to_disk(tmp_path)
