@@ -13,7 +13,8 @@ from thinc.api import Optimizer
 from thinc.types import Floats2d
 
 from ..model.pretraining import take_pretrained
-from ..model.with_crf import emitter_of
+from ..model.crf import emitter_of
+from ..model.shim import has_network
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, gold_labels, normal_form
 from .lexicon import check_lexicon
@@ -89,7 +90,7 @@ class LearningTagger(SavedTagger):
         docs = [example.x for example in examples]
         Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
         # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
-        is_ours = "predict_parts" in emitter_of(self.model).attrs
+        is_ours = has_network(emitter_of(self.model))
         self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
         if pretrained is not None:
             with self._named_in_errors():

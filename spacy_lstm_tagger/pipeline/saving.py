@@ -17,9 +17,9 @@ from spacy.pipeline import Tagger
 from thinc.api import Model, to_numpy
 from thinc.util import convert_recursive, is_xp_array
 
-from ..model.garbage import collection_unchanged
-from ..model.learnt import FORMAT
-from ..model.with_crf import DocModel, is_crf, join_transitions, transitions_of
+from ..model.crf import is_crf, join_transitions, transitions_of
+from ..model.types import DocModel
+from ..model.weights import FORMAT, garbage_collection_unchanged
 from .lexicon import check_lexicon
 from .listeners import check_encoders, encoder_checksums
 
@@ -150,7 +150,7 @@ class SavedTagger(Tagger):
     @contextmanager
     def _naming(self, source: str | Path) -> Iterator[None]:
         try:
-            with collection_unchanged():
+            with garbage_collection_unchanged():
                 yield
         except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
             raise ValueError(

@@ -13,7 +13,7 @@ from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
-from ..model.words import WordReader
+from ..model.streaming import WordReader
 from .annotation import annotate
 from .confidence import check_number, register_extensions, require_extensions
 from .decoding import (
