@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from functools import update_wrapper
 from typing import Any
 
 import numpy
@@ -43,8 +42,8 @@ def takes(config_class: type[EncoderConfig]) -> Callable[[Callable[..., DocModel
             config = {name: given.pop(name) for name in names if name in given}
             return architecture(config_class(**config), **given)
 
-        update_wrapper(build, architecture)
-        del build.__wrapped__  # whose signature is another one
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            setattr(build, name, getattr(architecture, name))
         signature = inspect.signature(architecture)
         _, *others = signature.parameters.values()
         build.__signature__ = signature.replace(  # type: ignore[attr-defined]

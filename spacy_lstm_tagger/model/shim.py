@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from thinc.api import NumpyOps, Optimizer, PyTorchShim, get_current_ops, torch2xp, xp2torch
@@ -16,9 +15,6 @@ from .compat import encoder, require_torch, runtime, torch
 from .types import DocModel, Floats2d, Ints1d, Keys1d, TypeIds, Windows
 from .vocabulary import KINDS, UNKNOWN, News, Vocabulary, merge
 from .weights import Snapshot, load, save
-
-if TYPE_CHECKING:
-    from ..network.encoder import TaggerNetwork
 
 Describe = Callable[[list[int], Vocabulary], TypeIds]
 
@@ -79,7 +75,7 @@ class NetworkShim(PyTorchShim):
         return self._sizes.vector_width
 
     @property
-    def network(self) -> "TaggerNetwork":
+    def network(self) -> Any:
         """The PyTorch network; made when it is first needed, if the weights were loaded."""
         snapshot = self._require_snapshot()
         if snapshot.network is not None:
@@ -180,9 +176,9 @@ class NetworkShim(PyTorchShim):
                 yield tokens, self._predict_on_gpu(keys, windows, describe)
             return
         prepared = self.prepare()
-        describe_known = partial(describe, vocabulary=prepared.vocabulary)
+        reader, vocabulary = prepared.reader, prepared.vocabulary
         for tokens, windows in parts:
-            yield tokens, prepared.reader.read(keys, windows, describe_known)
+            yield tokens, reader.read(keys, windows, lambda some: describe(some, vocabulary))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is an argument here
         self, types: TypeIds, of_tokens: Ints1d, windows: Windows, dropout: float = 0.0
@@ -315,7 +311,7 @@ class NetworkShim(PyTorchShim):
         distinct, of_tokens = numpy.unique(keys[some], return_inverse=True)
         assert snapshot.vocabulary is not None
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-            ids = self._to_tensors(describe(distinct.tolist(), vocabulary=snapshot.vocabulary))
+            ids = self._to_tensors(describe(distinct.tolist(), snapshot.vocabulary))
             indices = xp2torch(of_tokens, device=self.device)
             arrays = ids, indices, self._to_tensors(windows._replace(tokens=positions))
             output, _ = snapshot.network(*arrays)

@@ -121,7 +121,8 @@ class Vocabulary:
                 if key in (frequent if kind == "words" else found):
                     del contexts[key]
         if frequent or any(new.values()):
-            return News(*map(list, new.values()), list(frequent))
+            words, affixes, characters = map(list, new.values())
+            return News(words, affixes, characters, list(frequent))
         return None
 
     def _is_rare(self, kind: str, key: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby, repeat
 from operator import itemgetter
+from typing import Any
 
 import numpy
 from spacy.attrs import ORTH
@@ -85,10 +86,9 @@ class WordTypes:
 
     def strings(self, forms: Sequence[int]) -> list[str]:
         """Return the strings of forms, from whichever of the Docs' vocabs has them."""
-        first, *others = (vocab.strings for vocab in self._vocabs)
-        if not others:
-            return [first[form] for form in forms]
-        stores = (first, *others)
+        stores: list[Any] = [vocab.strings for vocab in self._vocabs]
+        if len(stores) == 1:  # fast path
+            return [stores[0][form] for form in forms]
         return [next(store[form] for store in stores if form in store) for form in forms]
 
     def contexts(self) -> Keys1d:
@@ -119,7 +119,8 @@ class _TypesOfVocab:
 
     def describe(self, types: list[int]) -> tuple[list[str], Floats2d]:
         """Return the strings and the static vectors of some types."""
-        forms, string_of = self._forms[types].tolist(), self._vocab.strings.__getitem__
+        string_of: Any = self._vocab.strings.__getitem__
+        forms = self._forms[types].tolist()
         strings = list(map(string_of, forms))
         if self._is_floret:
             return strings, static_vectors(self._vocab, forms, string_of)

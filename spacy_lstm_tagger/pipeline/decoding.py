@@ -89,7 +89,7 @@ def _emission_parts(
     if has_network(emitter):
         parts = predict_parts(emitter, docs)
     else:
-        parts = [(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))]
+        parts = iter([(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))])
     for tokens, scores in parts:
         if is_normalized:
             scores = xp.log(xp.maximum(scores, xp.finfo("float32").tiny))

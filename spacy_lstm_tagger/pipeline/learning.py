@@ -12,8 +12,8 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 from thinc.types import Floats2d
 
-from ..model.pretraining import take_pretrained
 from ..model.crf import emitter_of
+from ..model.pretraining import take_pretrained
 from ..model.shim import has_network
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, gold_labels, normal_form
