@@ -1,10 +1,11 @@
-"""Annotated Docs in, labels out; and what each label is in a Doc."""
+"""Labels of a component, and what stands for them in Docs."""
 
 from collections.abc import Iterable
 
 import numpy
 from spacy.attrs import ORTH
 from spacy.parts_of_speech import IDS as POS_IDS
+from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 
@@ -42,6 +43,18 @@ def value_of(label: str, attribute: str, vocab: Vocab) -> int:
     return vocab.strings.add(label)
 
 
+def labels_of(doc: Doc, attribute: str) -> list[str]:
+    """Return the label of each token, as a component has it.
+
+    doc (Doc): The Doc.
+    attribute (str): "tag", "pos" or "morph".
+    RETURNS (list[str]): The labels: "" for a token without one, "_" for one whose morphology is
+        empty.
+    """
+    strings = doc.vocab.strings
+    return [strings[value] for value in doc.to_array(attribute.upper()).tolist()]
+
+
 def gold_labels(examples: Iterable[Example], attribute: str) -> set[str]:
     """Collect the labels of the reference Docs; "" if there are tokens without one."""
     gold: set[str] = set()
@@ -54,6 +67,5 @@ def gold_labels(examples: Iterable[Example], attribute: str) -> set[str]:
 def aligned_labels(example: Example, attribute: str) -> list[str | None]:
     """Return the gold label of each token of the predicted Doc, "" or None if it has none."""
     if numpy.array_equal(example.x.to_array(ORTH), example.y.to_array(ORTH)):
-        strings = example.y.vocab.strings  # by far the faster way, where tokens are the same
-        return [strings[value] for value in example.y.to_array(attribute).tolist()]
+        return labels_of(example.y, attribute)  # by far the faster way
     return example.get_aligned(attribute.upper(), as_string=True)
