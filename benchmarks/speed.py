@@ -181,7 +181,7 @@ def variants(
     nlp = make_pipeline(OURS, docs, lang, store_probabilities=True)
     runs["store_probabilities = true"] = tag(nlp, texts, 128)
     for config in ("crf", "accurate"):
-        runs[f"{config}.cfg"] = tag(make_pipeline(config, docs, lang), texts, 128)
+        runs[config] = tag(make_pipeline(config, docs, lang), texts, 128)
     seconds = measure(runs, repeats)
     return [
         {
