@@ -14,7 +14,7 @@ from spacy.util import load_config, load_model_from_config, registry, resolve_do
 from wasabi import msg
 
 from ..model.vocabulary import KINDS, learn_vocabulary
-from ..pipeline.finding import find_tagger
+from ..pipeline.tagger import find_tagger
 from . import checks
 from .loading import progress, require_annotation, require_paths
 

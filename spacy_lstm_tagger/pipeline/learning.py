@@ -21,7 +21,6 @@ from .lexicon import check_lexicon
 from .listeners import check_rehearsal, check_widths
 from .loss import check_finite, label_loss
 from .saving import SavedTagger
-from .score_weights import forget_weights
 from .teachers import Teachers, check_taught
 
 
@@ -32,7 +31,6 @@ class LearningTagger(SavedTagger):
 
     _n_steps = 0
     _teachers: Teachers | None = None
-    _other_scores: Sequence[str] = ()
 
     @property
     def attribute(self) -> str:
@@ -84,8 +82,6 @@ class LearningTagger(SavedTagger):
             check_any(self.labels, examples, self.attribute)
             check_taught(taught, self.labels)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
-        if nlp is not None:
-            forget_weights(nlp, self._other_scores)
         self._n_steps = 0
         docs = [example.x for example in examples]
         Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]

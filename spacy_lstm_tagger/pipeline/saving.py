@@ -20,6 +20,7 @@ from thinc.util import convert_recursive, is_xp_array
 from ..model.crf import is_crf, join_transitions, transitions_of
 from ..model.types import DocModel
 from ..model.weights import FORMAT, garbage_collection_unchanged
+from .labels import FACTORIES
 from .lexicon import check_lexicon
 from .listeners import check_encoders, encoder_checksums
 
@@ -137,7 +138,8 @@ class SavedTagger(Tagger):
         config; or from the file, if they were changed after that config was read.
         """
         if saved["attribute"] != self.cfg["attribute"]:
-            raise ValueError(f"it was saved with attribute = {saved['attribute']!r}")
+            factory = FACTORIES.get(saved["attribute"])
+            raise ValueError(f"it learnt {saved['attribute']}: use the factory {factory}")
         _check_cfg(saved)
         configured = saved.get("configured", {})
         changed = {
