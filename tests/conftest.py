@@ -13,7 +13,6 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
-from spacy_lstm_tagger.network.precision import runs_bf16
 from thinc.api import Config, Model, fix_random_seed
 
 from spacy_lstm_tagger.pipeline.labels import FACTORIES
@@ -72,13 +71,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def nlp() -> Language:
     return spacy.blank("xx")  # made four times as fast as "en"
-
-
-@pytest.fixture
-def needs_bf16() -> None:
-    """Skip a test where PyTorch has no bfloat16 LSTMs, not even emulated ones."""
-    if not runs_bf16():
-        pytest.skip("oneDNN refuses bfloat16 LSTMs on this processor: it has no AVX-512")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from .compat import crf, require_torch, runtime
 from .types import DocModel, Floats2d, Ints1d
 from .windows import cut
 
+IS_CRF = "is_crf"  # an attribute of the model; `Model.copy` would lose a reference
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
 
 # Held while labels are added, and while transitions are read: threads see all labels or none of
@@ -42,7 +43,7 @@ def with_crf(emitter: DocModel) -> DocModel:
     labels of the best sequence (Viterbi), and 0 for the others.
 
     emitter (Model[list[Doc], list[Floats2d]]): Returns scores, in training as in prediction.
-    RETURNS (Model[list[Doc], list[Floats2d]]): The model; its reference "emitter" is the emitter.
+    RETURNS (Model[list[Doc], list[Floats2d]]): The model.
     """
     return Model(
         "crf",
@@ -51,19 +52,18 @@ def with_crf(emitter: DocModel) -> DocModel:
         layers=[emitter],
         dims={"nO": emitter.maybe_get_dim("nO")},
         params={"transitions": None},
-        refs={"emitter": emitter},
-        attrs={"resize_output": resize_output},
+        attrs={"resize_output": resize_output, IS_CRF: True},
     )
 
 
 def is_crf(model: DocModel) -> bool:
     """Return whether a model is a CRF over an emitter."""
-    return model.has_ref("emitter") is True
+    return IS_CRF in model.attrs
 
 
 def emitter_of(model: DocModel) -> DocModel:
     """Return the model that scores each label by itself: the emitter of a CRF, or the model."""
-    return model.get_ref("emitter") if is_crf(model) else model
+    return model.layers[0] if is_crf(model) else model
 
 
 def forward(

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from spacy_lstm_tagger.model.with_crf import (
+from spacy_lstm_tagger.model.crf import (
     best_path,
     best_paths,
     is_crf,

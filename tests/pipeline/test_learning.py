@@ -9,7 +9,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy_lstm_tagger.model.with_crf import emitter_of
+from spacy_lstm_tagger.model.crf import emitter_of
 from thinc.api import Adam
 
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
