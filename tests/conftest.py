@@ -15,7 +15,7 @@ from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
 
-from spacy_lstm_tagger.network.precision import runs_bf16
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
 
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
@@ -58,8 +58,7 @@ width = 46
 upstream = "tok2vec"
 
 [components.parts]
-factory = "lstm_tagger"
-attribute = "pos"
+factory = "lstm_pos_tagger"
 model = ${components.tags.model}
 """
 
@@ -72,13 +71,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def nlp() -> Language:
     return spacy.blank("xx")  # made four times as fast as "en"
-
-
-@pytest.fixture
-def needs_bf16() -> None:
-    """Skip a test where PyTorch has no bfloat16 LSTMs, not even emulated ones."""
-    if not runs_bf16():
-        pytest.skip("oneDNN refuses bfloat16 LSTMs on this processor: it has no AVX-512")
 
 
 @pytest.fixture
@@ -129,11 +121,13 @@ def make_examples() -> Callable[[Language], list[Example]]:
 
 @pytest.fixture(scope="session")
 def train(make_examples, tiny) -> Callable[..., Language]:
-    """Return a function that trains an `lstm_tagger` on the two sentences until it knows them."""
+    """Return a function that trains a tagger of an attribute until it knows the two sentences."""
 
-    def train_tagger(nlp: Language, name: str = "lstm_tagger", **config: Any) -> Language:
+    def train_tagger(
+        nlp: Language, name: str = "lstm_tagger", attribute: str = "tag", **config: Any
+    ) -> Language:
         fix_random_seed(0)
-        nlp.add_pipe("lstm_tagger", name=name, config={"model": tiny, **config})
+        nlp.add_pipe(FACTORIES[attribute], name=name, config={"model": tiny, **config})
         examples = make_examples(nlp)
         optimizer = nlp.initialize(lambda: examples)
         optimizer.learn_rate = 0.03

@@ -8,7 +8,7 @@ from spacy.util import load_model_from_config
 from thinc.api import Config, Model
 
 from ..pipeline.distillation import Teacher
-from ..pipeline.score_weights import FACTORIES
+from ..pipeline.labels import FACTORIES
 
 
 class Plan(NamedTuple):

@@ -19,7 +19,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from ..pipeline.distillation import Teacher, Teachers, load_teacher
-from ..pipeline.score_weights import FACTORIES
+from ..pipeline.labels import FACTORIES
 from .agreement import judge, show
 from .assembly import Plan, assemble, check_vectors, make_plan
 from .evaluation import known_words

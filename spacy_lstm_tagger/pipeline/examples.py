@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from spacy.training import Example, validate_get_examples
 
-from .labels import gold_labels
-from .score_weights import FACTORIES
+from .labels import FACTORIES, gold_labels
 from .soft_labels import soft_labels
 
 
@@ -45,12 +44,14 @@ def check_any(labels: Sequence[str], examples: Sequence[Example], attribute: str
     """Raise a ValueError that says what the examples have, if there are no labels."""
     if any(labels):
         return
-    others = [other for other in FACTORIES if gold_labels(examples, other) - {""}]
-    hint = f"; they have {', '.join(others)}" if others else ""
-    raise ValueError(
-        f"no {attribute} found in the training examples{hint}. Annotate them, choose another "
-        "attribute in the config, or list the labels in its section [initialize.components]."
-    )
+    remedies = [
+        f"they have {other}: use the factory {factory}"
+        for other, factory in FACTORIES.items()
+        if gold_labels(examples, other) - {""}
+    ]
+    if not remedies:
+        remedies = ["annotate them, or list the labels in the config, [initialize.components]"]
+    raise ValueError(f"no {attribute} found in the training examples; {'; '.join(remedies)}")
 
 
 def check_known(used: set[str], labels: Sequence[str], neg_prefix: str) -> None:

@@ -11,15 +11,15 @@ from spacy.training import Example, validate_examples
 from thinc.api import Optimizer
 from thinc.types import Floats2d
 
+from ..model.crf import emitter_of
 from ..model.pretraining import take_pretrained
-from ..model.with_crf import emitter_of
+from ..model.shim import has_network
 from .examples import affirmed, check_any, check_known, labels_to_learn, read_examples
 from .labels import aligned_labels, normal_form
 from .lexicon import check_lexicon
 from .listeners import check_rehearsal, check_widths
 from .loss import add_soft_labels, check_finite, label_loss
 from .saving import SavedTagger
-from .score_weights import forget_weights
 from .soft_labels import aligned_soft_labels
 
 
@@ -29,7 +29,6 @@ class LearningTagger(SavedTagger):
     """
 
     _n_steps = 0
-    _other_scores: Sequence[str] = ()
 
     @property
     def attribute(self) -> str:
@@ -71,13 +70,11 @@ class LearningTagger(SavedTagger):
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
-        if nlp is not None:
-            forget_weights(nlp, self._other_scores)
         self._n_steps = 0
         docs = [example.x for example in examples]
         Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
         # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
-        is_ours = "predict_parts" in emitter_of(self.model).attrs
+        is_ours = has_network(emitter_of(self.model))
         self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
         if pretrained is not None:
             with self._named_in_errors():

@@ -17,9 +17,10 @@ from spacy.pipeline import Tagger
 from thinc.api import Model, to_numpy
 from thinc.util import convert_recursive, is_xp_array
 
-from ..model.garbage import collection_unchanged
-from ..model.learnt import FORMAT
-from ..model.with_crf import DocModel, is_crf, join_transitions, transitions_of
+from ..model.crf import is_crf, join_transitions, transitions_of
+from ..model.types import DocModel
+from ..model.weights import FORMAT, garbage_collection_unchanged
+from .labels import FACTORIES
 from .lexicon import check_lexicon
 from .listeners import check_encoders, encoder_checksums
 
@@ -137,7 +138,8 @@ class SavedTagger(Tagger):
         config; or from the file, if they were changed after that config was read.
         """
         if saved["attribute"] != self.cfg["attribute"]:
-            raise ValueError(f"it was saved with attribute = {saved['attribute']!r}")
+            factory = FACTORIES.get(saved["attribute"])
+            raise ValueError(f"it learnt {saved['attribute']}: use the factory {factory}")
         _check_cfg(saved)
         configured = saved.get("configured", {})
         changed = {
@@ -150,7 +152,7 @@ class SavedTagger(Tagger):
     @contextmanager
     def _naming(self, source: str | Path) -> Iterator[None]:
         try:
-            with collection_unchanged():
+            with garbage_collection_unchanged():
                 yield
         except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
             raise ValueError(

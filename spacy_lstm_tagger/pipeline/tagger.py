@@ -6,14 +6,13 @@ from typing import Any, cast
 
 import numpy
 from spacy.language import Language
-from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.util import minibatch
 from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
 
-from ..model.words import WordReader
+from ..model.streaming import WordReader
 from .annotation import annotate
 from .confidence import check_number, register_extensions, require_extensions
 from .decoding import (
@@ -25,22 +24,16 @@ from .decoding import (
     predict_labels,
     probabilities_of,
 )
+from .labels import FACTORIES, score_labels
 from .learning import LearningTagger
 from .lexicon import Bools2d, Lexicon, allowed_labels, labels_of_forms, register_allowed
 from .listeners import check_read
 from .saving import SETTINGS, check_labels
-from .score_weights import FACTORIES, use_own_factory
-from .scorer import score_labels
 from .stream import TokenStream
 
 
 class LSTMTagger(LearningTagger):
-    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph.
-
-    made_for: The pipeline whose factory made it, until it has its place there.
-    """
-
-    made_for: Language | None = None
+    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph."""
 
     def __init__(
         self,
@@ -99,18 +92,6 @@ class LSTMTagger(LearningTagger):
         self.new_labels = new_labels
         self.store_probabilities = store_probabilities
         self.configured = {setting: self.cfg[setting] for setting in SETTINGS}
-
-    @property
-    def name(self) -> str:
-        """The component's name, which spaCy sets as soon as it has its place in a pipeline."""
-        return cast(Any, Pipe).name.__get__(self)
-
-    @name.setter
-    def name(self, name: str) -> None:
-        cast(Any, Pipe).name.__set__(self, name)
-        nlp, self.made_for = self.made_for, None
-        if nlp is not None:
-            self._other_scores = use_own_factory(nlp, self, self.attribute)
 
     @property
     def new_labels(self) -> str:
@@ -259,3 +240,19 @@ class LSTMTagger(LearningTagger):
             (labels[i], float(row[i]))
             for i, row in zip(label_ids.tolist(), probabilities, strict=True)
         ]
+
+
+def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMTagger]:
+    """Find the `lstm_tagger` of a pipeline.
+
+    nlp (Language): The pipeline.
+    component (str | None): Name of the component; None for the first `lstm_tagger`.
+    RETURNS (tuple[str, LSTMTagger]): Its name in the pipeline, and the component.
+    RAISES: ValueError if there is none.
+    """
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, LSTMTagger) and component in (None, name):
+            return name, pipe
+    wanted = "no lstm_tagger" if component is None else f"no lstm_tagger of the name {component!r}"
+    has = ", ".join(nlp.pipe_names) or "none"
+    raise ValueError(f"the pipeline has {wanted}; its components: {has}")

@@ -11,7 +11,7 @@ from spacy.tokens import Doc, Span
 from thinc.types import Floats2d
 
 from .confidence import check_number
-from .finding import find_tagger
+from .tagger import find_tagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")

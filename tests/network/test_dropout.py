@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from spacy_lstm_tagger.network.dropout import drop
 
 

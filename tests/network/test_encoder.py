@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from spacy_lstm_tagger.prediction.inputs import TypeIds, Windows
+from spacy_lstm_tagger.prediction.weights import shapes_of
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from spacy_lstm_tagger.network import encoder as encoder_module
 from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
 from spacy_lstm_tagger.network.lstm import LSTMLayer, State, lay_out
-from spacy_lstm_tagger.prediction.inputs import TypeIds, Windows
-from spacy_lstm_tagger.prediction.weights import shapes_of
 
 SETTINGS: dict[str, Any] = {
     "n_words": 6,

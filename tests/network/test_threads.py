@@ -7,7 +7,6 @@ from threading import Barrier
 
 import pytest
 import torch
-
 from spacy_lstm_tagger.network.threads import one_thread
 
 COUNT_THREADS = """

@@ -138,7 +138,7 @@ def test_files_without_a_number_are_loaded(
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({"attribute": "pos"}, "attribute = 'tag'"),
+        ({"factory": "lstm_pos_tagger"}, "it learnt tag: use the factory lstm_tagger"),
         ({"model": {"lstm_width": 7}}, r"lstm_width = 5 \(here 7\)"),
     ],
 )
@@ -151,7 +151,7 @@ def test_refused_file_changes_neither_network_nor_transitions(
     message: str,
 ) -> None:
     model = {**trained.config["components"]["lstm_tagger"]["model"], **config.get("model", {})}
-    component = nlp.add_pipe("lstm_tagger", config={**config, "model": model})
+    component = nlp.add_pipe(config.get("factory", "lstm_tagger"), config={"model": model})
     component.initialize(lambda: make_examples(nlp), labels=["VERB", "DET", "NOUN"])
     if component.model.has_param("transitions"):
         component.model.set_param("transitions", numpy.ones((3, 3), dtype="float32"))

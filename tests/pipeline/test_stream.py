@@ -18,6 +18,7 @@ from spacy.vectors import Vectors
 from torch import nn
 
 from spacy_lstm_tagger.model import architectures
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
 from spacy_lstm_tagger.pipeline.stream import TaggedWord, TokenStream
 
 WORDS = [
@@ -59,14 +60,16 @@ print(json.dumps(decided + stream.finish()))
 def make_tagger(make_examples: Callable, tiny: dict[str, Any]) -> Callable[..., Any]:
     """Return a function that makes a tagger that reads left to right, with random weights."""
 
-    def make(component: dict[str, Any] | None = None, **settings: Any) -> Any:
+    def make(
+        factory: str = "lstm_tagger", component: dict[str, Any] | None = None, **settings: Any
+    ) -> Any:
         nlp = spacy.blank("xx")
         table = numpy.random.RandomState(0).normal(size=(3, 4)).astype("float32")
         nlp.vocab.vectors = Vectors(
             strings=nlp.vocab.strings, data=table, keys=["dog", "apple", "🙂"]
         )
         model = {**tiny, "bidirectional": False, **settings}
-        tagger: Any = nlp.add_pipe("lstm_tagger", config={"model": model, **(component or {})})
+        tagger: Any = nlp.add_pipe(factory, config={"model": model, **(component or {})})
         nlp.initialize(lambda: make_examples(nlp))
         torch.manual_seed(0)
         for node in tagger.model.walk():
@@ -141,7 +144,7 @@ def test_a_stream_keeps_to_the_lexicon(make_tagger: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_label_smoothing_is_taken_back(make_tagger: Callable[..., Any], smoothing: float) -> None:
-    tagger = make_tagger({"label_smoothing": smoothing})
+    tagger = make_tagger(component={"label_smoothing": smoothing})
     check(tagger, tag(tagger.stream(), WORDS), WORDS)
 
 
@@ -149,7 +152,7 @@ def test_label_smoothing_is_taken_back(make_tagger: Callable[..., Any], smoothin
 def test_a_stream_has_the_labels_of_its_attribute(
     make_tagger: Callable[..., Any], attribute: str
 ) -> None:
-    tagger = make_tagger({"attribute": attribute}, lookahead=1)
+    tagger = make_tagger(FACTORIES[attribute], lookahead=1)
     check(tagger, tag(tagger.stream(), WORDS), WORDS)
 
 

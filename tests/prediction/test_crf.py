@@ -7,10 +7,10 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from spacy_lstm_tagger.prediction.inputs import Floats1d, Floats2d, Ints1d, Ints2d
 
 from spacy_lstm_tagger.prediction import crf as crf_module
 from spacy_lstm_tagger.prediction.crf import k_best, log_marginals, viterbi
-from spacy_lstm_tagger.prediction.inputs import Floats1d, Floats2d, Ints1d, Ints2d
 
 INFINITY = float("inf")
 LENGTHS = [[1], [2], [4], [3, 1, 5], [5, 5, 5], [1, 1], [2, 4, 3, 1, 5, 2]]

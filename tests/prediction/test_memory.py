@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
+from spacy_lstm_tagger.prediction.memory import ENTRY_SIZE, Generation, Memory, Tables
 
 from spacy_lstm_tagger.prediction import memory as memory_module
-from spacy_lstm_tagger.prediction.memory import ENTRY_SIZE, Generation, Memory, Tables
 
 WIDTHS = [2, 1]
 ROW_SIZE = 4 * sum(WIDTHS) + ENTRY_SIZE

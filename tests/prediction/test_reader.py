@@ -11,11 +11,11 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from spacy_lstm_tagger.prediction.inputs import Floats2d, TypeIds, Windows
 from torch import nn
 
 from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
 from spacy_lstm_tagger.prediction import reader as reader_module
-from spacy_lstm_tagger.prediction.inputs import Floats2d, TypeIds, Windows
 from spacy_lstm_tagger.prediction.reader import Reader, reader_of
 
 SETTINGS: dict[str, Any] = {

@@ -6,10 +6,10 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from spacy_lstm_tagger.prediction.inputs import Floats2d, Ints1d
 from torch import nn
 
 from spacy_lstm_tagger.prediction import blas, recurrence
-from spacy_lstm_tagger.prediction.inputs import Floats2d, Ints1d
 from spacy_lstm_tagger.prediction.recurrence import Recurrence, schedule
 
 INPUT_WIDTH, WIDTH, N_INPUTS = 5, 4, 6
