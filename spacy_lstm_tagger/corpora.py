@@ -79,13 +79,13 @@ def create_mixed_corpus(
 
 @registry.readers("spacy-lstm-tagger.LabelledCorpus.v1")
 def create_labelled_corpus(
-    *, path: str | Path, gold: str | Path | None = None, ratio: float = 4.0
+    *, path: str | Path | None, gold: str | Path | None = None, ratio: float = 4.0
 ) -> ReadCorpus:
     """Return a reader of Docs that teachers labelled, and of gold Docs among them. Its tokens are
     those of the corpora. spaCy streams it, if the config's section [training] has max_epochs = -1;
     a few shards at a time are in memory, and their Docs are in a random order.
 
-    path (str | Path): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
+    path (str | Path | None): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
     gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in
         each epoch.
     ratio (float): How many labelled Docs for each gold one.
@@ -94,7 +94,7 @@ def create_labelled_corpus(
     """
 
     def read(nlp: Language) -> Iterator[Example]:
-        shards = sorted(Path(path).glob("*.spacy"))
+        shards = sorted(Path(path).glob("*.spacy")) if path else []
         if not shards:
             raise ValueError(
                 f"LabelledCorpus: {path} has no Docs that teachers labelled. Make some: python -m "

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from spacy.tokens import Doc
 from wasabi import msg
 
 from .assembly import Plan
+from .compact import size_of
 from .evaluation import Evaluation, evaluate
 
 SECONDS = 20.0  # to measure a pipeline's speed, at most
@@ -89,7 +89,7 @@ def judge(
         _same(their_docs, docs),
         accuracy,
         Both(their_speed, speed),
-        Both(_size(teacher.path), _size(pupil.path)),
+        Both(size_of(teacher.path), size_of(pupil.path)),
     )
 
 
@@ -175,10 +175,6 @@ def _same(theirs: Iterable[Doc], own: Iterable[Doc]) -> dict[str, float]:
 def _values(doc: Doc, key: str) -> list[str]:
     strings = doc.vocab.strings
     return [strings[value] for value in doc.to_array(key).tolist()]
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _table(rows: Sequence[Row], header: Row) -> None:

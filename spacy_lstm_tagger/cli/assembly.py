@@ -85,15 +85,37 @@ def assemble(teacher: Teacher, pupil: Language, plan: Plan) -> Language:
     config["components"] = {
         name: source_of[name].config.interpolate()["components"][name] for name in order
     }
-    nlp = load_model_from_config(config, auto_fill=True)
-    nlp.vocab.lookups = teacher.nlp.vocab.lookups
-    if vectors := _vectors(teacher.nlp, pupil, plan):
-        nlp.vocab.vectors = vectors.vocab.vectors
-    _copy(teacher.nlp.tokenizer, nlp.tokenizer)
-    for name in order:
-        _copy(source_of[name].get_pipe(name), nlp.get_pipe(name))
+    sources = [(name, source_of[name].get_pipe(name)) for name in order]
+    vectors = teacher.nlp if _readers_of_vectors(teacher.nlp, plan) else pupil
+    nlp = rebuild(config, teacher.nlp, sources, vectors.vocab.vectors)
     nlp.meta.update(_meta(teacher, pupil))
     return nlp
+
+
+def rebuild(
+    config: Config, nlp: Language, components: Sequence[tuple[str, Any]], vectors: Any
+) -> Language:
+    """Build a pipeline that has nothing in its vocab that isn't needed.
+
+    config (Config): Its config.
+    nlp (Language): The pipeline whose tokenizer and lookups it gets.
+    components (Sequence[tuple[str, Any]]): Names and components, of which it gets what they have
+        learnt.
+    vectors (Vectors): The word vectors; none if there are none.
+    RETURNS (Language): The pipeline.
+    """
+    rebuilt = load_model_from_config(config, auto_fill=True)
+    rebuilt.vocab.lookups = nlp.vocab.lookups
+    if len(vectors):
+        rebuilt.vocab.vectors = vectors
+    pairs: list[tuple[Any, Any]] = [
+        (nlp.tokenizer, rebuilt.tokenizer),
+        *((component, rebuilt.get_pipe(name)) for name, component in components),
+    ]
+    for source, target in pairs:
+        if hasattr(source, "to_bytes"):
+            target.from_bytes(source.to_bytes(exclude=["vocab"]), exclude=["vocab"])
+    return rebuilt
 
 
 def check_vectors(teacher: Teacher, plan: Plan, vectors: str | None) -> None:
@@ -163,19 +185,6 @@ def _readers_of_vectors(nlp: Language, plan: Plan) -> list[str]:
         for name in names
         if any(node.name == "static_vectors" for node in _nodes(nlp.get_pipe(name)))
     ]
-
-
-def _vectors(teacher: Language, pupil: Language, plan: Plan) -> Language | None:
-    """Return the pipeline whose vectors are needed."""
-    if _readers_of_vectors(teacher, plan):
-        return teacher
-    return pupil if len(pupil.vocab.vectors) else None
-
-
-def _copy(source: Any, target: Any) -> None:
-    """Give a tokenizer or a component what another one of its kind has learnt."""
-    if hasattr(source, "to_bytes"):
-        target.from_bytes(source.to_bytes(exclude=["vocab"]), exclude=["vocab"])
 
 
 def _meta(teacher: Teacher, pupil: Language) -> dict[str, Any]:

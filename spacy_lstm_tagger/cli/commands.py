@@ -213,3 +213,25 @@ def distill_cli(
             force=force,
             use_gpu=use_gpu,
         )
+
+
+@lstm_tagger_cli.command("compact", no_args_is_help=True)
+def compact_cli(
+    pipeline: Pipeline,
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write the pipeline to")],
+    texts: Annotated[
+        list[Path] | None,
+        Opt(help=f"Files or folders of texts, to see how much can be dropped: {KINDS}"),
+    ] = None,
+    text_key: TextKey = "text",
+    force: Force = False,
+    code: Code = None,
+) -> None:
+    """Save a trained pipeline in a fraction of its size: in half precision, and without words that
+    hardly change a label.
+    """
+    with one_line_errors():
+        import_code(code)
+        from .compact import compact_pipeline
+
+        compact_pipeline(pipeline, output, texts or (), text_key=text_key, force=force)

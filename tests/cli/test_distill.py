@@ -211,7 +211,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     paths = {"teacher": teacher, "texts": texts, "empty": "empty.txt", "short": "short.txt",
              "blank": "blank", "other": "other.cfg"}  # fmt: skip
     words = [argument.format(**paths) for argument in arguments]
-    result = run("distill", *words, "-o", "out", *QUICK)
+    quick = [] if "other.cfg" in words else QUICK
+    result = run("distill", *words, "-o", "out", *quick)
     assert result.exit_code == 1, result.output
     assert message in " ".join(result.output.split())
     assert result.output.count("✘") == 1
