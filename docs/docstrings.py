@@ -54,15 +54,17 @@ def settings_of(kind: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     kind (str): The registry: "architectures", "readers" and so on; "factories" for components.
     name (str): The registered name.
     """
+    defaults: dict[str, Any] = {}
     if kind == "factories":
         spacy.blank("xx").get_factory_meta(name)  # finds the entry point
-        meta = Language.get_factory_meta(name)
-        settings = dict(meta.default_config or {})
-        component = inspect.signature(spacy.registry.get("factories", name), eval_str=True)
-        return settings, meanings_of(component.return_annotation.__init__)
+        defaults = dict(Language.get_factory_meta(name).default_config or {})
     function = spacy.registry.get(kind, name)
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters}, meanings_of(function)
+    signature = inspect.signature(function, eval_str=True)
+    settings = {p.name: defaults.get(p.name, p.default) for p in signature.parameters.values()}
+    if kind == "factories":
+        del settings["nlp"], settings["name"]
+        function = signature.return_annotation.__init__
+    return settings, meanings_of(function)
 
 
 def table(settings: dict[str, Any], meanings: dict[str, str]) -> str:
