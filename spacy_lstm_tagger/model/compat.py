@@ -2,10 +2,16 @@
 
 from typing import Any
 
+torch: Any = None
+crf: Any = None
+encoder: Any = None
+language_model: Any = None
+runtime: Any = None
+
 try:
     import torch
 except ImportError:
-    torch = None  # type: ignore[assignment]
+    pass
 else:
     from ..network import crf, encoder, language_model, runtime
 

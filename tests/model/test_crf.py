@@ -9,15 +9,15 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
-from spacy_lstm_tagger.model.with_crf import (
+from thinc.api import Adam, Model
+
+from spacy_lstm_tagger.model.crf import (
     best_path,
     best_paths,
     is_crf,
     marginal_scores,
     with_crf,
 )
-from thinc.api import Adam, Model
-
 from spacy_lstm_tagger.network import crf as training
 from spacy_lstm_tagger.prediction.crf import log_marginals, viterbi
 
