@@ -18,6 +18,7 @@ import srsly
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spacy.glossary import GLOSSARY
 from spacy.language import Language
+from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
@@ -116,8 +117,9 @@ def _figures(
 ) -> Report:
     frequencies = word_counts(seen) if seen is not None else None
     labels = figures.per_label(scored, attribute)
+    meanings = {Morphology.EMPTY_MORPH: "no features"} if attribute == "morph" else GLOSSARY
     for row in labels:
-        row["meaning"] = "" if attribute == "morph" else GLOSSARY.get(row["label"], "")
+        row["meaning"] = meanings.get(row["label"], "")
     return {
         "overall": figures.overall(scored),
         "knowledge": figures.by_knowledge(scored, known if frequencies is None else frequencies),
@@ -222,6 +224,7 @@ def render_page(report: Report) -> str:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "counted": _counted,
+        "p_value": p_value,
         "percent": percent,
         "unseen": _unseen,
         "visible": _visible,
@@ -247,6 +250,11 @@ def percent(share: float) -> str:
     if 0.9995 <= share < 1:
         return ">99.9%"
     return f"{100 * share:.1f}%"
+
+
+def p_value(p: float) -> str:
+    """Return what follows "p" for a p-value."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -304,5 +312,5 @@ def _print_summary(report: Report, output: Path, figures_path: Path) -> None:
     header = ("Pipeline", "Accuracy", "95% interval", "Unseen words")
     msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r"), max_col=100)
     if "comparison" in report:
-        msg.info(f"Paired permutation test: p = {report['comparison']['p']:.4f}")
+        msg.info(f"Paired permutation test: p {p_value(report['comparison']['p'])}")
     msg.good(f"Wrote {output} and {figures_path}")
