@@ -11,7 +11,7 @@ from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..pipeline.scorer import score_labels
+from ..pipeline.labels import score_labels
 from ..pipeline.tagger import LSTMTagger
 from .loading import progress
 

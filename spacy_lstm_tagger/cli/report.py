@@ -23,7 +23,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
-from ..pipeline.finding import find_tagger
+from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
 from .loading import (

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from wasabi import msg
 
 from ..batch import bounded_memory, share_out
-from ..pipeline.finding import find_tagger
+from ..pipeline.tagger import find_tagger
 from .loading import load_pipeline
 from .reading import Text, find_files, read_texts
 from .writing import WRITERS

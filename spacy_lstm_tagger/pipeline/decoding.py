@@ -15,29 +15,33 @@ from spacy.tokens import Doc
 from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
-from ..model.with_crf import (
-    DocModel,
+from ..model.architectures import predict_parts
+from ..model.crf import (
     best_path,
     best_paths,
     emitter_of,
     is_crf,
     marginal_scores,
 )
-from .confidence import check_number
-from .lexicon import Bools2d
+from ..model.shim import has_network
+from ..model.types import DocModel
+from .constraints import Bools2d, Lexicon, labels_of_forms
+from .probabilities import check_number
 
 LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
 
 
-class LabelIds(list[Ints1d]):
-    """The index of each token's label, for each Doc.
+class Prediction(NamedTuple):
+    """What a component predicts for a batch of Docs.
 
-    probabilities: (tokens, labels) for each Doc; none if they are not asked for.
+    labels: The labels of the component.
+    label_ids: (tokens,) the index of each token's label, for each Doc.
+    probabilities: (tokens, labels) for each Doc; None if they are not stored.
     """
 
-    def __init__(self, label_ids: Iterable[Ints1d], probabilities: Sequence[Floats2d] = ()) -> None:
-        super().__init__(label_ids)
-        self.probabilities = probabilities
+    labels: tuple[str, ...]
+    label_ids: list[Ints1d]
+    probabilities: list[Floats2d] | None = None
 
 
 class Labelling(NamedTuple):
@@ -84,10 +88,10 @@ def _emission_parts(
     emitter = emitter_of(model)
     ops, xp = model.ops, model.ops.xp
     is_normalized = any(node.attrs.get("softmax_normalize") for node in emitter.walk())
-    if "predict_parts" in emitter.attrs:
-        parts = emitter.attrs["predict_parts"](emitter, docs)
+    if has_network(emitter):
+        parts = predict_parts(emitter, docs)
     else:
-        parts = [(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))]
+        parts = iter([(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))])
     for tokens, scores in parts:
         if is_normalized:
             scores = xp.log(xp.maximum(scores, xp.finfo("float32").tiny))
@@ -165,6 +169,25 @@ def best_sequences(
         (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
         sequences = islice(_best_choices(probabilities), k)
     return [Labelling([labels[i] for i in label_ids], score) for label_ids, score in sequences]
+
+
+def label_words(
+    model: DocModel,
+    labels: Sequence[str],
+    lexicon: Lexicon,
+    label_smoothing: float,
+    words: Sequence[str],
+    scores: Floats2d,
+) -> list[tuple[str, float]]:
+    """Return the label of each word of a stream, and its probability, given the (words, labels)
+    scores."""
+    allowed: Any = model.ops.asarray(cast(Any, labels_of_forms(words, lexicon, labels)))
+    emissions = [model.ops.xp.where(allowed, model.ops.asarray2f(scores), -numpy.inf)]
+    (label_ids,) = best_labels(model, emissions)
+    (probabilities,) = probabilities_of(model, emissions, label_smoothing)
+    return [
+        (labels[i], float(row[i])) for i, row in zip(label_ids.tolist(), probabilities, strict=True)
+    ]
 
 
 class Change(NamedTuple):

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
-from importlib.metadata import entry_points
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from spacy.vocab import Vocab
 from thinc.api import SGD, Adam, Optimizer, fix_random_seed
 from thinc.types import Floats2d
 
-from spacy_lstm_tagger.pipeline.factories import make_lstm_tagger
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 ATTRIBUTES = ["tag", "pos", "morph"]
@@ -114,12 +113,6 @@ def trained(train: Callable) -> Language:
     return train(spacy.blank("xx"))
 
 
-@pytest.mark.parametrize("factory", ["lstm_tagger", "lstm_pos_tagger", "lstm_morph_tagger"])
-def test_component_needs_no_import(factory: str) -> None:
-    (entry_point,) = entry_points(group="spacy_factories", name=factory)
-    assert entry_point.load() is make_lstm_tagger
-
-
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_attribute_is_learnt_and_no_other_is_written(
     nlp: Language, train: Callable, attribute: str
@@ -132,7 +125,7 @@ def test_attribute_is_learnt_and_no_other_is_written(
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_attribute_is_scored(nlp: Language, attribute: str) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    component = nlp.add_pipe(FACTORIES[attribute])
     gold = GOLD[attribute]
     guess = annotated(nlp, attribute, [gold[1], *gold[1:]])
     scores = component.score([Example(guess, annotated(nlp, attribute, gold))])
@@ -141,7 +134,7 @@ def test_attribute_is_scored(nlp: Language, attribute: str) -> None:
 
 
 def test_each_morphological_feature_is_scored(nlp: Language) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    component = nlp.add_pipe("lstm_morph_tagger")
     gold = Doc(nlp.vocab, words=["a", "b"], morphs=["Number=Sing|Case=Nom", "Case=Acc"])
     guess = Doc(nlp.vocab, words=["a", "b"], morphs=["Number=Sing|Case=Acc", "Case=Acc"])
     scores = component.score([Example(guess, gold)])
@@ -168,8 +161,7 @@ def test_scorer_can_be_replaced(
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_overwrite(nlp: Language, attribute: str, overwrite: bool) -> None:
-    config = {"attribute": attribute, "overwrite": overwrite}
-    component = nlp.add_pipe("lstm_tagger", config=config)
+    component = nlp.add_pipe(FACTORIES[attribute], config={"overwrite": overwrite})
     labels = GOLD[attribute][:3]
     for label in labels:
         component.add_label(label)
@@ -181,7 +173,7 @@ def test_overwrite(nlp: Language, attribute: str, overwrite: bool) -> None:
 
 
 def test_empty_morphology_is_annotation(nlp: Language) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    component = nlp.add_pipe("lstm_morph_tagger")
     component.add_label("Number=Sing")
     doc = annotated(nlp, "morph", ["_", "", "", "", ""])
     component.set_annotations([doc], [numpy.zeros(5, dtype="int64")])
@@ -250,7 +242,7 @@ def test_exclamation_mark_is_a_tag_under_another_prefix(
 def test_missing_labels_have_no_gradient(
     nlp: Language, tiny: dict[str, Any], make_examples: Callable, attribute: str
 ) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"model": tiny, "attribute": attribute})
+    component = nlp.add_pipe(FACTORIES[attribute], config={"model": tiny})
     nlp.initialize(lambda: make_examples(nlp))
     labels = [GOLD[attribute][0], "", GOLD[attribute][2], "", ""]
     reference = annotated(nlp, attribute, labels)
@@ -324,9 +316,9 @@ def test_labels_come_from_a_file(
 def test_label_data_initializes_another_component(
     nlp: Language, tiny: dict[str, Any], examples: list[Example], attribute: str
 ) -> None:
-    config = {"model": tiny, "attribute": attribute}
-    first = nlp.add_pipe("lstm_tagger", name="first", config=config)
-    second = nlp.add_pipe("lstm_tagger", name="second", config=config)
+    factory, config = FACTORIES[attribute], {"model": tiny}
+    first = nlp.add_pipe(factory, name="first", config=config)
+    second = nlp.add_pipe(factory, name="second", config=config)
     first.initialize(lambda: examples)
     second.initialize(lambda: examples[:1], labels=first.label_data)
     assert second.labels == first.labels and len(first.labels) > 2
@@ -345,7 +337,7 @@ def test_add_label_before_and_after_initialization(
 
 
 def test_morphological_label_is_one_label_in_any_order(nlp: Language) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": "morph"})
+    component = nlp.add_pipe("lstm_morph_tagger")
     assert component.add_label("Number=Sing|Case=Nom") == 1
     assert component.add_label("Case=Nom|Number=Sing") == 0
     assert component.labels == ("Case=Nom|Number=Sing",)
@@ -354,7 +346,7 @@ def test_morphological_label_is_one_label_in_any_order(nlp: Language) -> None:
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 @pytest.mark.parametrize("label", [9, None, b"NN", ["NN"]])
 def test_label_that_is_no_string_is_refused(nlp: Language, attribute: str, label: Any) -> None:
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    component = nlp.add_pipe(FACTORIES[attribute])
     with pytest.raises(ValueError, match="string"):
         component.add_label(label)
     assert component.labels == ()
@@ -364,7 +356,7 @@ def test_label_that_is_no_string_is_refused(nlp: Language, attribute: str, label
 def test_label_that_the_attribute_cannot_hold_is_refused(
     nlp: Language, attribute: str, label: str
 ) -> None:
-    component = nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": attribute})
+    component = nlp.add_pipe(FACTORIES[attribute], name="mine")
     with pytest.raises(ValueError, match=f"mine.*{label}"):
         component.add_label(label)
     assert component.labels == ()
@@ -416,9 +408,9 @@ def test_examples_of_another_type_are_refused(
         tagger.initialize(wrong)
 
 
-def test_unknown_attribute_is_refused(nlp: Language) -> None:
+def test_unknown_attribute_is_refused(nlp: Language, tagger: LSTMTagger) -> None:
     with pytest.raises(ValueError, match=r"mine.*dep.*tag, pos, morph"):
-        nlp.add_pipe("lstm_tagger", name="mine", config={"attribute": "dep"})
+        LSTMTagger(nlp.vocab, tagger.model, "mine", attribute="dep")
 
 
 def test_initialization_without_data(nlp: Language, tiny: dict[str, Any]) -> None:
@@ -711,7 +703,7 @@ def test_two_components_share_a_pipeline(nlp: Language, train: Callable) -> None
 def test_two_components_have_a_loss_each(
     nlp: Language, tagger: LSTMTagger, tiny: dict[str, Any], examples: list[Example]
 ) -> None:
-    nlp.add_pipe("lstm_tagger", name="parts", config={"model": tiny, "attribute": "pos"})
+    nlp.add_pipe("lstm_pos_tagger", name="parts", config={"model": tiny})
     losses = nlp.update(examples, sgd=nlp.initialize(lambda: examples))
     assert losses.keys() == {"lstm_tagger", "parts"} and all(losses.values())
 
@@ -721,11 +713,11 @@ def test_gold_labels_may_come_from_another_vocab(nlp: Language, attribute: str) 
     words, labels = ["The", "dog", "ate"], ["Case=Dat", "Case=Nom", "Case=Dat"]
     gold = {"tags" if attribute == "tag" else "morphs": labels}
     example = Example(Doc(nlp.vocab, words=words), Doc(Vocab(), words=words, **gold))
-    component = nlp.add_pipe("lstm_tagger", config={"attribute": attribute})
+    component = nlp.add_pipe(FACTORIES[attribute])
     optimizer = nlp.initialize(lambda: [example])
     assert component.labels == ("Case=Dat", "Case=Nom")
     losses = nlp.update([example], sgd=optimizer)
-    assert losses["lstm_tagger"] > 0
+    assert losses[component.name] > 0
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
@@ -750,7 +742,7 @@ def test_labels_that_were_added_to_a_sourced_component_are_known(
 
 def test_another_number_of_labels_than_tokens_is_refused(trained: Language) -> None:
     doc, label_ids = trained.make_doc("The dog"), numpy.zeros(1, dtype="int64")
-    with pytest.raises(ValueError, match="lstm_tagger: 1 labels are not those of 2 tokens"):
+    with pytest.raises(ValueError, match="lstm_tagger: 1 labels do not fit 2 tokens"):
         trained.get_pipe("lstm_tagger").set_annotations([doc], [label_ids])
 
 
@@ -1030,7 +1022,7 @@ def test_bad_labels_of_a_token_are_refused(trained: Language) -> None:
 
 def test_lexicon_has_morphological_features_in_any_order(nlp: Language, tiny: dict) -> None:
     doc = annotated(nlp, "morph", ["A=b|C=d", "A=b", "A=b|C=d", "A=b", "A=b"])
-    tagger = nlp.add_pipe("lstm_tagger", config={"model": tiny, "attribute": "morph"})
+    tagger = nlp.add_pipe("lstm_morph_tagger", config={"model": tiny})
     examples = [Example(Doc(nlp.vocab, words=WORDS), doc)]
     tagger.initialize(lambda: examples, nlp=nlp, lexicon={"dog": ["C=d|A=b"]})
     assert [str(token.morph) for token in nlp("dog dog")] == ["A=b|C=d"] * 2
@@ -1104,7 +1096,10 @@ def test_a_text_is_no_doc(trained: Language, call: str, text: Any) -> None:
 def test_a_corpus_without_the_attribute_is_refused(nlp: Language, tiny: dict[str, Any]) -> None:
     nlp.add_pipe("lstm_pos_tagger", config={"model": tiny})
     batch = [example(nlp, ["dog"], ["NN"])]
-    with pytest.raises(ValueError, match=r"lstm_pos_tagger: no pos found .*; they have tag"):
+    with pytest.raises(
+        ValueError,
+        match=r"lstm_pos_tagger: no pos found .*; they have tag: use the factory lstm_tagger",
+    ):
         nlp.initialize(lambda: batch)
 
 
