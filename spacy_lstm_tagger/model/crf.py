@@ -13,7 +13,8 @@ from thinc.util import get_torch_default_device
 from ..prediction.crf import k_best, log_marginals, viterbi
 from .compat import crf, require_torch, runtime
 from .types import DocModel, Floats2d, Ints1d
-from .windows import cut
+from .windows import cut, lengths_of
+from .word_types import WordTypes
 
 IS_CRF = "is_crf"  # an attribute of the model; `Model.copy` would lose a reference
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
@@ -69,32 +70,35 @@ def emitter_of(model: DocModel) -> DocModel:
 def forward(
     model: DocModel, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    """Score the labels of each token, given its neighbours."""
+    """Score the labels of each word, given its neighbours; whitespace is left out."""
     ops = model.ops
     Y, backprop_emitter = emitter_of(model)(docs, is_train)
     if not is_train:
         n_labels = model.get_dim("nO")
         paths = best_path(model, Y)
         return [ops.asarray2f(to_categorical(path, n_labels)) for path in paths], lambda dY: []
-    lengths = _lengths(Y)
+    is_word = WordTypes(docs).is_word if docs else numpy.zeros(0, dtype=bool)
+    lengths = lengths_of(docs, is_word)
     if not lengths.any():
         return Y, backprop_emitter
     torch, device_type = require_torch(), get_torch_default_device().type
     with runtime.training(device_type):
         emissions = xp2torch(ops.flatten(Y), requires_grad=True)
         transitions = xp2torch(transitions_of(model), requires_grad=True)
+        words = torch.from_numpy(numpy.flatnonzero(is_word)).to(emissions.device)
         windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
-        marginals = crf.log_marginals(emissions, windows, transitions)
-        probabilities = marginals.detach().softmax(dim=1)
+        marginals = crf.log_marginals(emissions[words], windows, transitions)
+        probabilities = torch.zeros_like(emissions)
+        probabilities[words] = marginals.detach().softmax(dim=1)
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         with runtime.training(device_type):
-            marginals.backward(xp2torch(ops.flatten(dY)))
+            marginals.backward(xp2torch(ops.flatten(dY))[words])
         if transitions.grad is not None:  # None if all sequences have length 1
             _add_gradient(model, torch2xp(transitions.grad))
-        return backprop_emitter(_unflatten(model, torch2xp(emissions.grad), lengths))
+        return backprop_emitter(_unflatten(model, torch2xp(emissions.grad), _lengths(Y)))
 
-    return _unflatten(model, torch2xp(probabilities), lengths), backprop
+    return _unflatten(model, torch2xp(probabilities), _lengths(Y)), backprop
 
 
 def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Tests of `lexicon.py`: the labels that tokens may have."""
+"""Tests of `constraints.py`: the labels that tokens may have."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.pipeline.lexicon import allowed_labels, check_lexicon, register_allowed
+from spacy_lstm_tagger.pipeline.constraints import allowed_labels, check_lexicon, register_allowed
 
 LABELS = ("A", "B", "C")
 
@@ -87,7 +87,7 @@ def test_a_lexicon_is_a_mapping(lexicon: Any) -> None:
 
 
 def test_the_lexicons_words_are_strings() -> None:
-    with pytest.raises(ValueError, match="entry 1: a word is needed"):
+    with pytest.raises(ValueError, match="entry 1: its word must be a string"):
         check_lexicon({1: ["A"]}, LABELS, str)  # type: ignore[dict-item]
 
 
