@@ -36,14 +36,14 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config, minibatch
+from spacy_lstm_tagger.model.features import forms_of
+from spacy_lstm_tagger.model.forward import PREDICTION_WINDOW
+from spacy_lstm_tagger.prediction.memory import Memory
 from threadpoolctl import threadpool_info
 from torch import nn
 
-from spacy_lstm_tagger.model.features import forms_of
-from spacy_lstm_tagger.model.forward import PREDICTION_WINDOW
 from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
-from spacy_lstm_tagger.prediction.memory import Memory
 
 BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]

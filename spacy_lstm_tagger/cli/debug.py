@@ -13,7 +13,7 @@ from spacy.training import Example
 from spacy.util import load_config, load_model_from_config, registry, resolve_dot_names
 from wasabi import msg
 
-from ..model.vocabulary import PARTS, learn_vocabulary
+from ..model.vocabulary import KINDS, learn_vocabulary
 from ..pipeline.tagger import find_tagger
 from . import checks
 from .loading import progress, require_annotation, require_paths
@@ -158,7 +158,7 @@ def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> Non
 def _show_vocabulary(setting: Setting, n_examples: int) -> None:
     docs = [example.x for example in setting.train]
     vocabulary = learn_vocabulary(docs, min_frequency=setting.min_frequency)
-    sizes = [(part, len(getattr(vocabulary, part))) for part in PARTS]
+    sizes = [(part, len(getattr(vocabulary, part))) for part in KINDS]
     _table(f"Vocabulary (min_frequency = {setting.min_frequency})", ("Kind", "Known"), sizes)
     n_rare = vocabulary.is_rare[1:].sum()
     msg.info(f"{n_rare:,} of the words are so rare that training treats them as unknown at times")

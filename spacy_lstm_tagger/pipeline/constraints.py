@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.tokens import Doc, Token
 
-from ..model.features import find_strings, forms_of
+from ..model.word_types import WordTypes
 
 Lexicon = dict[str, list[str]]  # the labels that a word form can have
 Bools1d = NDArray[numpy.bool_]
@@ -68,8 +68,9 @@ def allowed_labels(
     if not any(map(len, docs)) or not (lexicon or any(given)):
         return None
     ids = {label: i for i, label in enumerate(labels)}
-    forms, types = numpy.unique(forms_of(docs), return_inverse=True)
-    allowed = labels_of_forms(find_strings(docs, forms.tolist()), lexicon, labels)[types]
+    words = WordTypes(docs)
+    forms, types = numpy.unique(words.forms, return_inverse=True)
+    allowed = labels_of_forms(words.strings(forms.tolist()), lexicon, labels)[types]
     end = 0
     for doc, tokens in zip(docs, given, strict=True):
         begin, end = end, end + len(doc)

@@ -15,14 +15,16 @@ from spacy.tokens import Doc
 from thinc.api import to_numpy
 from thinc.types import Floats2d, Ints1d
 
-from ..model.with_crf import (
-    DocModel,
+from ..model.architectures import predict_parts
+from ..model.crf import (
     best_path,
     best_paths,
     emitter_of,
     is_crf,
     marginal_scores,
 )
+from ..model.shim import has_network
+from ..model.types import DocModel
 from .constraints import Bools2d, Lexicon, labels_of_forms
 from .probabilities import check_number
 
@@ -86,10 +88,10 @@ def _emission_parts(
     emitter = emitter_of(model)
     ops, xp = model.ops, model.ops.xp
     is_normalized = any(node.attrs.get("softmax_normalize") for node in emitter.walk())
-    if "predict_parts" in emitter.attrs:
-        parts = emitter.attrs["predict_parts"](emitter, docs)
+    if has_network(emitter):
+        parts = predict_parts(emitter, docs)
     else:
-        parts = [(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))]
+        parts = iter([(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))])
     for tokens, scores in parts:
         if is_normalized:
             scores = xp.log(xp.maximum(scores, xp.finfo("float32").tiny))

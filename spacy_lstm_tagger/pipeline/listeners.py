@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 
-from ..model.with_crf import DocModel
+from ..model.types import DocModel
 
 
 def check_widths(model: DocModel, nlp: Language) -> None:

@@ -18,13 +18,13 @@ from spacy.pipeline import Tagger
 from thinc.api import Model, to_numpy
 from thinc.util import convert_recursive, is_xp_array
 
-from ..model.garbage import collection_unchanged
-from ..model.with_crf import DocModel, is_crf, join_transitions, transitions_of
+from ..model.crf import is_crf, join_transitions, transitions_of
+from ..model.types import DocModel
+from ..model.weights import FORMAT, garbage_collection_unchanged
 from .constraints import check_lexicon
 from .labels import FACTORIES
 from .listeners import check_encoders, encoder_checksums
 
-FORMAT = 1
 SAVED = ("attribute", "labels", "lexicon")
 
 
@@ -100,7 +100,7 @@ def _names(exclude: Iterable[str]) -> tuple[str, ...]:
 @contextmanager
 def _named_in_errors(name: str, source: str | Path) -> Iterator[None]:
     try:
-        with collection_unchanged():
+        with garbage_collection_unchanged():
             yield
     except Exception as error:  # damaged bytes can mean anything
         raise ValueError(

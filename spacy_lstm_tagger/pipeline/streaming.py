@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import numpy
 from thinc.types import Floats2d
 
-from ..model.words import WordReader
+from ..model.streaming import WordReader
 
 Decide = Callable[[list[str], Floats2d], list[tuple[str, float]]]
 

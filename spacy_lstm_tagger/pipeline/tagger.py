@@ -15,9 +15,11 @@ from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 from thinc.types import Floats2d, Ints1d
 
+from ..model.crf import emitter_of
 from ..model.pretraining import take_pretrained
-from ..model.with_crf import DocModel, emitter_of
-from ..model.words import WordReader
+from ..model.shim import has_network
+from ..model.streaming import WordReader
+from ..model.types import DocModel
 from . import serialization
 from .constraints import Bools2d, allowed_labels, check_lexicon, register_allowed
 from .decoding import (
@@ -280,7 +282,7 @@ class LSTMTagger(Tagger):
         docs = [example.x for example in examples]
         Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
         # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
-        is_ours = "predict_parts" in emitter_of(self.model).attrs
+        is_ours = has_network(emitter_of(self.model))
         self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
         if pretrained is not None:
             with self._named_in_errors():

@@ -18,6 +18,7 @@ from spacy.training import Example
 from spacy.util import registry
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
+from spacy_lstm_tagger.network.precision import computes_bf16
 from thinc.api import Adam, Linear, Model, chain, fix_random_seed, set_dropout_rate, with_array
 from thinc.types import Floats2d
 from torch import nn
@@ -27,7 +28,6 @@ from spacy_lstm_tagger.model import forward
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
 from spacy_lstm_tagger.model.vocabulary import Vocabulary, to_lists
 from spacy_lstm_tagger.network import precision
-from spacy_lstm_tagger.network.precision import computes_bf16
 
 MakeDocs = Callable[..., list[Doc]]
 DocModel = Model[list[Doc], list[Floats2d]]

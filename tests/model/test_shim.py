@@ -15,17 +15,17 @@ import torch
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
+from spacy_lstm_tagger.model.features import ids_of
+from spacy_lstm_tagger.model.learnt import CHECKSUM_LENGTH
+from spacy_lstm_tagger.prediction.inputs import TypeIds
 from thinc.api import SGD, Adam, Model, set_dropout_rate
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
 from spacy_lstm_tagger.model import held, learnt
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
-from spacy_lstm_tagger.model.features import ids_of
-from spacy_lstm_tagger.model.learnt import CHECKSUM_LENGTH
 from spacy_lstm_tagger.model.shim import NetworkShim
 from spacy_lstm_tagger.model.vocabulary import News, Vocabulary, affixes
-from spacy_lstm_tagger.prediction.inputs import TypeIds
 from spacy_lstm_tagger.prediction.reader import Reader, reader_of
 
 MakeModel = Callable[..., Model[list[Doc], list[Floats2d]]]

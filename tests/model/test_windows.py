@@ -5,11 +5,11 @@ from itertools import pairwise, product
 import numpy
 import pytest
 from spacy.tokens import Doc
+from spacy_lstm_tagger.model.features import forms_of
+from spacy_lstm_tagger.prediction.inputs import Windows
 from thinc.types import Ints1d
 
-from spacy_lstm_tagger.model.features import forms_of
 from spacy_lstm_tagger.model.windows import cut, split, windows_of
-from spacy_lstm_tagger.prediction.inputs import Windows
 
 LENGTHS = [*product(range(6), repeat=3), *((length,) for length in range(40)), (0, 17, 0, 23)]
 

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_lstm_tagger.model.with_crf import emitter_of
+from spacy_lstm_tagger.model.crf import emitter_of
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 WORDS = ["Wugs", "blick", "!"]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy
 import pytest
 from spacy.tokens import Doc
-
 from spacy_lstm_tagger.model.features import forms_of, type_ids
 from spacy_lstm_tagger.model.growth import contexts_of, find_news
+
 from spacy_lstm_tagger.model.vocabulary import News, Vocabulary, affixes, learn_vocabulary
 
 MakeDocs = Callable[..., list[Doc]]

@@ -8,10 +8,10 @@ import numpy
 import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
+from spacy_lstm_tagger.model.features import forms_of, type_ids, with_unknown
 from thinc.types import Floats2d, Ints1d
 
 from spacy_lstm_tagger.model import features
-from spacy_lstm_tagger.model.features import forms_of, type_ids, with_unknown
 from spacy_lstm_tagger.model.vocabulary import (
     MAX_SPELLING,
     UNKNOWN,

@@ -11,10 +11,10 @@ from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
+from spacy_lstm_tagger.model.listener import LSTMListener
 from thinc.api import Config, Model
 
 from spacy_lstm_tagger.model.architectures import LSTMTagger
-from spacy_lstm_tagger.model.listener import LSTMListener
 
 LISTENER = {
     "@architectures": "spacy-lstm-tagger.LSTMListener.v1",

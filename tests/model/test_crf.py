@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Adam, Model
 
-from spacy_lstm_tagger.model.with_crf import (
+from spacy_lstm_tagger.model.crf import (
     best_path,
     best_paths,
     is_crf,

@@ -12,10 +12,10 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
 from spacy.vectors import Vectors
+from spacy_lstm_tagger.model.word_classes import create_vector_adder, with_classes
 from thinc.api import Config
 
 from spacy_lstm_tagger.model.vectors import static_vectors
-from spacy_lstm_tagger.model.word_classes import create_vector_adder, with_classes
 
 LEXICON = {"dog": ["noun"], "walks": ["noun", "verb"], "barks": ["verb", "noun"], "Paris": ["name"]}
 
