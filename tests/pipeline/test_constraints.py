@@ -87,7 +87,7 @@ def test_a_lexicon_is_a_mapping(lexicon: Any) -> None:
 
 
 def test_the_lexicons_words_are_strings() -> None:
-    with pytest.raises(ValueError, match="entry 1: a word is needed"):
+    with pytest.raises(ValueError, match="entry 1: its word must be a string"):
         check_lexicon({1: ["A"]}, LABELS, str)  # type: ignore[dict-item]
 
 

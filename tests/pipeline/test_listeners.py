@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from spacy.util import load_model_from_config
 from thinc.api import Config
 
-UNREAD = r"tags: .*listens to 'tok2vec'.*nothing.*'The dog'.*nlp.get_pipe\('tok2vec'\)\(doc\)"
+UNREAD = r"tags: .*listens to 'tok2vec'.*'The dog' has nothing.*nlp.get_pipe\('tok2vec'\)\(doc\)"
 
 WIDTH = (
     r"tags: .*'tok2vec' with width = 40.*set width = 46 .*"

@@ -493,7 +493,7 @@ def test_a_listener_is_not_rehearsed_while_its_encoder_is_trained(
     shared.initialize(lambda: examples)
     optimizer = shared.resume_training()
     shared.update(examples, sgd=optimizer)
-    with pytest.raises(ValueError, match="it can't be rehearsed while the encoder is trained"):
+    with pytest.raises(ValueError, match="it can't be rehearsed while the encoder"):
         shared.rehearse(examples, sgd=optimizer)
 
 
