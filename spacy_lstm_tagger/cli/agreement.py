@@ -68,8 +68,7 @@ def judge(
     known (set[str] | None): The words that were learnt from, in lower case.
     """
     agreement, labels = {}, {}
-    others = [name for name in plan.order if name not in plan.pupils.values()]
-    with pupil.select_pipes(disable=others):
+    with pupil.select_pipes(disable=plan.kept):
         for attribute in plan.pupils:
             found = evaluate(pupil, examined, attribute)
             agreement[attribute] = _by_words(found, known)

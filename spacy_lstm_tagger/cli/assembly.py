@@ -25,6 +25,11 @@ class Plan(NamedTuple):
     teacher_order: list[str]
     left_out: dict[str, str]
 
+    @property
+    def kept(self) -> list[str]:
+        """The components of the teacher that come along."""
+        return [name for name in self.order if name not in self.pupils.values()]
+
 
 def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
     """Plan a pipeline that takes a teacher's place where only tags are wanted.
@@ -179,10 +184,9 @@ def _pupil_names(teacher: Teacher) -> dict[str, str]:
 
 def _readers_of_vectors(nlp: Language, plan: Plan) -> list[str]:
     """Return the components that come along and read word vectors."""
-    names = [name for name in plan.order if name not in plan.pupils.values()]
     return [
         name
-        for name in names
+        for name in plan.kept
         if any(node.name == "static_vectors" for node in _nodes(nlp.get_pipe(name)))
     ]
 

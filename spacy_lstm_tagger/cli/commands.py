@@ -175,6 +175,7 @@ def distill_cli(
     train: Annotated[Path | None, Opt(help="Corpus with gold labels to learn from, too")] = None,
     dev: Annotated[Path | None, Opt(help="Corpus with gold labels to select the pupil by")] = None,
     config: Annotated[Path | None, Opt(help="Config of the training; None for a good one")] = None,
+    size: Annotated[str, Opt(help="fast, tagger or accurate")] = "tagger",
     component: Annotated[
         list[str] | None,
         Opt(help="Component that teaches; by default all taggers and morphologizers"),
@@ -196,14 +197,15 @@ def distill_cli(
     overrides = parse_config_overrides(inputs[first:])
     with one_line_errors():
         import_code(code)
-        from .distill import distill
+        from .distill import Order, distill
 
-        distill(
-            inputs[:first],
-            output,
+        order = Order(
+            inputs=inputs[:first],
+            output=output,
             train=train,
             dev=dev,
             config=config,
+            size=size,
             components=component or (),
             vectors=vectors,
             keep=keep or (),
@@ -213,6 +215,7 @@ def distill_cli(
             force=force,
             use_gpu=use_gpu,
         )
+        distill(order)
 
 
 @lstm_tagger_cli.command("compact", no_args_is_help=True)

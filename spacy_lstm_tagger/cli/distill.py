@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_pipeline
-from spacy.util import load_config, load_model, load_model_from_config
+from spacy.util import load_model, load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config
 from wasabi import msg
 
 from ..pipeline.distillation import Teacher, Teachers, load_teacher
-from ..pipeline.labels import FACTORIES
 from .agreement import judge, show
 from .assembly import Plan, assemble, check_vectors, make_plan
 from .compact import compact, save
@@ -35,9 +35,48 @@ from .labelling import (
     write,
 )
 from .loading import load_pipeline, read_corpus, require_annotation, require_paths
+from .pupil import label_file, pupil_config
 
-CONFIG = Path(__file__).parent / "templates" / "distilled.cfg"
-REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be distilled, and how.
+
+    inputs: The teachers, and files or folders of texts.
+    output: The folder to write to: `model-best` is the pipeline; `labelled` has the labels,
+        `training` the pupil as it was trained, `config.cfg` its config.
+    train, dev: Corpora with gold labels, to learn from and to select the pupil by.
+    config: The config of the training; None for the one of this package.
+    size: "fast", "tagger" or "accurate".
+    components: The components that teach; all that can if there are none.
+    vectors: Word vectors for the pupil: a pipeline that has some.
+    keep: Other components of the first teacher to keep, with their encoders.
+    text_key: Where JSONL files have their texts.
+    overrides: Settings of the config to replace.
+    resume: Whether to go on with labels that are there.
+    force: Whether to overwrite.
+    use_gpu: Number of the GPU; -1 for none.
+    """
+
+    inputs: Sequence[str]
+    output: Path
+    train: Path | None = None
+    dev: Path | None = None
+    config: Path | None = None
+    size: str = "tagger"
+    components: Sequence[str] = ()
+    vectors: str | None = None
+    keep: Sequence[str] = ()
+    text_key: str = "text"
+    overrides: dict[str, Any] | None = None
+    resume: bool = False
+    force: bool = False
+    use_gpu: int = -1
+
+    @property
+    def labelled(self) -> Path:
+        """The folder of labelled texts."""
+        return self.output.absolute() / "labelled"
 
 
 class Lesson(NamedTuple):
@@ -45,6 +84,8 @@ class Lesson(NamedTuple):
 
     gold, dev: Docs with gold labels to learn from, and to select the pupil by; none if there are
         none.
+    manifest: What makes the labels what they are.
+    config: The config of the pupil's training.
     """
 
     teachers: Teachers
@@ -52,75 +93,71 @@ class Lesson(NamedTuple):
     texts: Texts
     gold: list[Doc]
     dev: list[Doc]
+    manifest: dict[str, Any]
+    config: Config
 
 
-def distill(
-    inputs: Sequence[str],
-    output: Path,
-    *,
-    train: Path | None = None,
-    dev: Path | None = None,
-    config: Path | None = None,
-    components: Sequence[str] = (),
-    vectors: str | None = None,
-    keep: Sequence[str] = (),
-    text_key: str = "text",
-    overrides: dict[str, Any] | None = None,
-    resume: bool = False,
-    force: bool = False,
-    use_gpu: int = -1,
-) -> Language:
+def distill(order: Order) -> Language:
     """Train a pupil on what trained pipelines think of texts, and put it in a pipeline that takes
     the place of the first of them.
 
-    inputs (Sequence[str]): The teachers, and files or folders of texts.
-    output (Path): The folder to write to: `model-best` is the pipeline; `labelled` has the labels,
-        `training` the pupil as it was trained, `config.cfg` its config.
-    train, dev (Path | None): Corpora with gold labels, to learn from and to select the pupil by.
-    config (Path | None): The config of the training; None for the one of this package.
-    components (Sequence[str]): The components that teach; all that can if there are none.
-    vectors (str | None): Word vectors for the pupil: a pipeline that has some.
-    keep (Sequence[str]): Other components of the teacher to keep, with their encoders.
-    text_key (str): Where JSONL files have their texts.
-    overrides (dict | None): Settings of the config to replace.
-    resume (bool): Whether to go on with labels that are there.
-    force (bool): Whether to overwrite.
-    use_gpu (int): Number of the GPU; -1 for none.
+    order (Order): What is to be done.
     RETURNS (Language): The pipeline.
     RAISES: ValueError if something is wrong with the input, before anything is written.
     """
-    names, paths = split_inputs(inputs)
-    require_paths([path for path in (train, dev, config) if path])
-    _check_output(output, resume=resume, force=force)
-    setup_gpu(use_gpu)
-    teachers = Teachers([Teacher(load_teacher(name), components) for name in names])
-    plan = make_plan(teachers.teachers[0], keep)
-    _check_vectors(teachers.teachers[0], plan, vectors)
-    gold, held_out = (_read_gold(path, teachers) for path in (train, dev))
-    texts = survey(paths, text_key=text_key, hold_out=dev is None)
-    lesson = Lesson(teachers, plan, texts, gold, held_out)
-    settings = training_config(lesson, output, config, dev, vectors, overrides or {})
-    load_model_from_config(
-        settings, auto_fill=True
-    )  # what is wrong with it is said before any work
-    manifest = manifest_of(teachers, texts, gold)
-    if force:
-        shutil.rmtree(output / "labelled", ignore_errors=True)
-    check_manifest(output / "labelled", manifest)
+    lesson = prepare(order)
+    if order.force:
+        shutil.rmtree(order.labelled, ignore_errors=True)
     _show_plan(lesson)
     try:
-        label_texts(teachers, texts, gold, output / "labelled", manifest)
-        _write_labels(lesson, output / "labelled")
-        write(output / "config.cfg", settings.to_str().encode())
+        label_texts(lesson.teachers, lesson.texts, lesson.gold, order.labelled, lesson.manifest)
+        _write_labels(lesson, order.labelled)
+        write(order.output / "config.cfg", lesson.config.to_str().encode())
         msg.divider("Training the pupil")
-        nlp = init_nlp(settings, use_gpu=use_gpu)
-        (output / "training").mkdir(exist_ok=True)
-        train_pipeline(nlp, output / "training", use_gpu=use_gpu, stdout=sys.stdout)
+        nlp = init_nlp(lesson.config, use_gpu=order.use_gpu)
+        (order.output / "training").mkdir(exist_ok=True)
+        train_pipeline(nlp, order.output / "training", use_gpu=order.use_gpu, stdout=sys.stdout)
     except KeyboardInterrupt:
         raise ValueError(
             "interrupted. What is labelled stays: go on by the same command with --resume"
         ) from None
-    return _deliver(lesson, output)
+    return _deliver(lesson, order.output)
+
+
+def prepare(order: Order) -> Lesson:
+    """Load the teachers, and check all that can be wrong, before anything is written.
+
+    order (Order): What is to be done.
+    RAISES: ValueError if something is wrong.
+    """
+    names, paths = split_inputs(order.inputs)
+    require_paths([path for path in (order.train, order.dev, order.config) if path])
+    _check_output(order)
+    setup_gpu(order.use_gpu)
+    teachers = Teachers([Teacher(load_teacher(name), order.components) for name in names])
+    first = teachers.teachers[0]
+    plan = make_plan(first, order.keep)
+    check_vectors(first, plan, order.vectors)
+    if order.vectors and not load_pipeline(order.vectors).vocab.vectors_length:
+        raise ValueError(f"{order.vectors} has no word vectors")
+    gold, dev = (_read_gold(path, teachers) for path in (order.train, order.dev))
+    texts = survey(paths, text_key=order.text_key, hold_out=not dev)
+    manifest = manifest_of(teachers, texts, gold)
+    if not order.force:
+        check_manifest(order.labelled, manifest)
+    config = pupil_config(
+        plan,
+        first.nlp,
+        order.labelled,
+        config=order.config,
+        size=order.size,
+        vectors=order.vectors,
+        has_gold=bool(gold),
+        has_dev=bool(dev),
+        overrides=order.overrides,
+    )
+    load_model_from_config(config, auto_fill=True)  # which raises if a setting is wrong
+    return Lesson(teachers, plan, texts, gold, dev, manifest, config)
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -149,84 +186,16 @@ def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     return teachers, texts
 
 
-def training_config(
-    lesson: Lesson,
-    output: Path,
-    config: Path | None,
-    dev: Path | None,
-    vectors: str | None,
-    overrides: dict[str, Any],
-) -> Config:
-    """Return the config of the training: one component for each attribute, which has the settings
-    of the config's tagger of this attribute, or else of its first one.
-
-    RAISES: ValueError if the config has none.
-    """
-    loaded = load_config(config or CONFIG, overrides=overrides, interpolate=False)
-    filled = loaded.interpolate()
-    taggers = [
-        name
-        for name in filled["nlp"]["pipeline"]
-        if filled["components"][name].get("factory") in FACTORIES.values()
-    ]
-    if not taggers:
-        raise ValueError(f"the config {config or CONFIG} has no lstm_tagger to train")
-    factories = {filled["components"][name]["factory"]: name for name in reversed(taggers)}
-    pipeline = [name for name in filled["nlp"]["pipeline"] if name not in taggers]
-    components = {name: loaded["components"][name] for name in pipeline}
-    initialized = dict(loaded.get("initialize", {}).get("components", {}))
-    of_taggers = {name: initialized.pop(name, {}) for name in taggers}
-    labelled = output.absolute() / "labelled"
-    for attribute, name in lesson.plan.pupils.items():
-        template = factories.get(FACTORIES[attribute], taggers[0])
-        components[name] = {**loaded["components"][template], "factory": FACTORIES[attribute]}
-        labels = {"@readers": "spacy.read_labels.v1", "path": str(_label_file(labelled, name))}
-        initialized[name] = {**of_taggers[template], "labels": labels}
-    made = Config({**loaded, "components": components})
-    theirs = lesson.teachers.teachers[0].nlp.config.interpolate()["nlp"]
-    made["nlp"] = {**loaded["nlp"], "lang": theirs["lang"], "tokenizer": theirs["tokenizer"]}
-    made["nlp"]["pipeline"] = [*pipeline, *lesson.plan.pupils.values()]
-    made["initialize"] = {**loaded.get("initialize", {}), "components": initialized}
-    if vectors:
-        made["initialize"]["vectors"] = vectors
-        for component in made["components"].values():
-            model = component.get("model", {})
-            if model.get("@architectures", "").startswith("spacy-lstm-tagger.LSTMT"):
-                model["include_static_vectors"] = True
-    made["corpora"] = _corpora(loaded, labelled, dev, has_gold=bool(lesson.gold))
-    made["training"] = {**loaded["training"], "max_epochs": -1}
-    return made
-
-
-def _corpora(loaded: Config, labelled: Path, dev: Path | None, *, has_gold: bool) -> dict[str, Any]:
-    ratio = loaded.get("corpora", {}).get("train", {}).get("ratio")
-    train = {
-        "@readers": "spacy-lstm-tagger.LabelledCorpus.v1",
-        "path": str(labelled / "texts"),
-        "gold": str(labelled / "gold") if has_gold else None,
-        **({} if ratio is None else {"ratio": ratio}),
-    }
-    path = str(labelled / ("dev" if dev else "held_out"))
-    held_out = {"@readers": "spacy.Corpus.v1", "path": path, "augmenter": REFERENCE_TOKENS}
-    return {"train": train, "dev": held_out}
-
-
-def _check_output(output: Path, *, resume: bool, force: bool) -> None:
+def _check_output(order: Order) -> None:
     """Raise a ValueError if something would be overwritten."""
+    output = order.output
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; name a folder")
-    if not (resume or force) and output.exists() and any(output.iterdir()):
+    if not (order.resume or order.force) and output.exists() and any(output.iterdir()):
         raise ValueError(
             f"{output} is not empty; use --force to overwrite what an earlier distillation wrote "
             "to it, or --resume to go on with its labels"
         )
-
-
-def _check_vectors(teacher: Teacher, plan: Plan, vectors: str | None) -> None:
-    """Raise a ValueError if there are no such word vectors, or a component needs other ones."""
-    check_vectors(teacher, plan, vectors)
-    if vectors and not load_pipeline(vectors).vocab.vectors_length:
-        raise ValueError(f"{vectors} has no word vectors")
 
 
 def _read_gold(path: Path | None, teachers: Teachers) -> list[Doc]:
@@ -251,17 +220,13 @@ def _show_plan(lesson: Lesson) -> None:
         msg.info(f"Left out, as they are no part of tagging: {names}. Keep one by --keep NAME")
 
 
-def _label_file(labelled: Path, component: str) -> Path:
-    return labelled / "labels" / f"{component}.json"
-
-
 def _write_labels(lesson: Lesson, labelled: Path) -> None:
     """Write what the training reads beside the labelled texts: labels, and gold Docs."""
     for attribute, name in lesson.plan.pupils.items():
         strings = [(doc.vocab.strings, doc.to_array(attribute.upper())) for doc in lesson.gold]
         gold = {names[value] for names, values in strings for value in set(values.tolist())}
         labels = sorted({*lesson.teachers.labels[attribute], *gold} - {""})
-        write(_label_file(labelled, name), srsly.json_dumps(labels).encode())
+        write(label_file(labelled, name), srsly.json_dumps(labels).encode())
     if lesson.dev:
         data = DocBin(("TAG", "POS", "MORPH"), docs=lesson.dev).to_bytes()
         write(labelled / "dev" / "dev.spacy", data)

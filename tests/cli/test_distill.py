@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
 from spacy_lstm_tagger.cli import distill as module
+from spacy_lstm_tagger.cli import pupil
 from spacy_lstm_tagger.cli.distill import split_inputs
 
 MODEL = "--components.lstm_tagger.model."
@@ -42,9 +43,9 @@ def test_a_pipeline_takes_the_place_of_its_teacher(
     result = run("distill", teacher, texts, "-o", out, *QUICK, "--training.max_steps", 60)
     assert result.exit_code == 0, result.output
     nlp, theirs = spacy.load(out / "model-best"), spacy.load(teacher)
-    assert nlp.pipe_names[:3] == ["tagger", "lstm_pos_tagger", "lstm_morph_tagger"]
-    assert nlp.pipe_names[3:] == ["attribute_ruler", "sentencizer"]
-    assert all(isinstance(nlp.get_pipe(name), LSTMTagger) for name in nlp.pipe_names[:3])
+    assert nlp.pipe_names[:4] == ["tok2vec", "tagger", "lstm_pos_tagger", "lstm_morph_tagger"]
+    assert nlp.pipe_names[4:] == ["attribute_ruler", "sentencizer"]
+    assert all(isinstance(nlp.get_pipe(name), LSTMTagger) for name in nlp.pipe_names[1:4])
     own, other = nlp(TEXT), theirs(TEXT)
     assert [(t.tag_, t.pos_, t.lemma_) for t in own] == [(t.tag_, t.pos_, t.lemma_) for t in other]
     assert nlp.meta["teachers"] == [
@@ -104,7 +105,7 @@ def test_several_teachers(
 def test_a_config_whose_taggers_share_an_encoder(
     run: Callable, teacher: Path, texts: Path, shared_config: Any, tmp_path: Path
 ) -> None:
-    config = spacy.util.load_config(Path(module.CONFIG), interpolate=False)
+    config = spacy.util.load_config(Path(pupil.CONFIG), interpolate=False)
     config["nlp"] = shared_config["nlp"]
     config["components"] = shared_config["components"]
     config["initialize"].pop("components")
@@ -188,6 +189,7 @@ def test_another_teacher_needs_force(
         (["{teacher}", "{texts}", "--vectors", "nowhere"], "there is no pipeline nowhere"),
         (["{teacher}", "{texts}", "--vectors", "{blank}"], "blank has no word vectors"),
         (["{teacher}", "{texts}", f"{MODEL}depth", "0"], "depth = 0"),
+        (["{teacher}", "{texts}", "--size", "huge"], "'huge' must be one of fast, tagger, accur"),
         (["{teacher}", "{texts}", f"{MODEL}no_setting", "0"], "no_setting"),
         (["{teacher}", "{texts}", "--config", "{other}"], "has no lstm_tagger to train"),
     ],
