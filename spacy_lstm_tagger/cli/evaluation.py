@@ -11,7 +11,7 @@ from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..pipeline.labels import score_labels
+from ..pipeline.labels import labels_of, score_labels
 from ..pipeline.tagger import LSTMTagger
 from .loading import progress
 
@@ -79,7 +79,7 @@ def evaluate(
         if isinstance(pipe, LSTMTagger) and pipe.attribute == attribute:
             pipe.store_probabilities = True
     examples = list(progress(_examples(nlp, references, own_tokens), "Tagging", len(references)))
-    if not any(any(_labels(example.x, attribute)) for example in examples):
+    if not any(any(labels_of(example.x, attribute)) for example in examples):
         raise ValueError(f"the pipeline writes no {attribute}")
     sentences: list[list[str]] = []
     rows: list[tuple[int, int, int, str, str, float]] = []
@@ -102,7 +102,7 @@ def evaluate(
         gold,
         predicted,
         confidence=None if numpy.isnan(sure).all() else sure,
-        n_gold=sum(sum(map(bool, _labels(example.y, attribute))) for example in examples),
+        n_gold=sum(sum(map(bool, labels_of(example.y, attribute))) for example in examples),
         spacy_accuracy=score_labels(examples, attribute=attribute)[f"{attribute}_acc"],
     )
 
@@ -112,8 +112,8 @@ def _rows(example: Example, attribute: str) -> Iterator[tuple[str, str, float] |
     gold label, and for tokens that the corpus doesn't have.
     """
     to_gold, from_gold = example.alignment.x2y, example.alignment.y2x
-    gold = _labels(example.y, attribute)
-    predicted, confidence = _labels(example.x, attribute), _confidence(example.x, attribute)
+    gold = labels_of(example.y, attribute)
+    predicted, confidence = labels_of(example.x, attribute), _confidence(example.x, attribute)
     for i, label in enumerate(predicted):
         same = [j for j in to_gold[i].tolist() if from_gold.lengths[j] == 1]
         if to_gold.lengths[i] == 1 and same and gold[same[0]]:
@@ -138,11 +138,6 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
         yield Example(doc, reference)
 
 
-def _labels(doc: Doc, attribute: str) -> list[str]:
-    strings = doc.vocab.strings
-    return [strings[value] for value in doc.to_array(attribute.upper()).tolist()]
-
-
 def _confidence(doc: Doc, attribute: str) -> list[float]:
     """Return the probability of each token's label; NaN without probabilities."""
     name = f"{attribute}_probabilities"
@@ -152,7 +147,7 @@ def _confidence(doc: Doc, attribute: str) -> list[float]:
     ids = {label: i for i, label in enumerate(doc._.get(f"{attribute}_labels"))}
     if attribute == "morph":
         ids.setdefault("", ids.get(Morphology.EMPTY_MORPH, -1))
-    chosen = [ids.get(label, -1) for label in _labels(doc, attribute)]
+    chosen = [ids.get(label, -1) for label in labels_of(doc, attribute)]
     return [float(row[i]) if i >= 0 else 0.0 for row, i in zip(probabilities, chosen, strict=True)]
 
 

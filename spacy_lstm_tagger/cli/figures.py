@@ -24,8 +24,8 @@ LENGTHS = [1, 6, 11, 21, 41]
 def overall(scored: Evaluation) -> Figures:
     """Return the accuracy, its confidence interval, and the number of sentences without errors.
 
-    The interval is None if there are too few sentences, or if all or no labels are right: resampling
-    tells nothing then.
+    The interval is None if there are too few sentences, or if all or no labels are right, because
+    resampling tells nothing then.
     """
     right, total = counts(scored)
     n_right, n_total, n_sentences = int(right.sum()), int(total.sum()), int((total > 0).sum())
@@ -81,8 +81,8 @@ def by_frequency(scored: Evaluation, frequencies: Mapping[str, int] | None) -> l
     if frequencies is None:
         return []
     values = [frequencies.get(word.lower(), 0) for word in scored.words]
-    never, once, *names = _ranges(FREQUENCIES)
-    return _grouped_in_ranges(scored, values, FREQUENCIES, ["never", "once", *names])
+    names = ["never", "once", *_ranges(FREQUENCIES)[2:]]
+    return _grouped_in_ranges(scored, values, FREQUENCIES, names)
 
 
 def by_length(scored: Evaluation) -> list[Figures]:
@@ -119,8 +119,8 @@ def by_doc(scored: Evaluation) -> list[Figures]:
 
 
 def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
-    """Return precision, recall and F1 of each label (for morph, of each feature), and how many tokens
-    have it, the label with most errors first.
+    """Return precision, recall and F1 of each label (for morph, of each feature), with the number
+    of its tokens. The label with most errors comes first.
     """
     n_gold: Counter[str] = Counter()
     n_predicted: Counter[str] = Counter()

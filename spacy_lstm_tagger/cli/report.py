@@ -23,6 +23,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
+from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
@@ -140,9 +141,8 @@ def _labels_of_words(docs: list[Doc] | None, attribute: str) -> dict[str, Counte
         return None
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for doc in docs:
-        strings = doc.vocab.strings
-        for token, value in zip(doc, doc.to_array(attribute.upper()).tolist(), strict=True):
-            labels[token.text][strings[value]] += 1
+        for token, label in zip(doc, labels_of(doc, attribute), strict=True):
+            labels[token.text][label] += 1
     return labels
 
 
@@ -295,7 +295,9 @@ def curve_axis(points: Sequence[dict[str, float]]) -> Report:
     span = max(best - shown[0], AXIS_STEPS[0])
     step = next((step for step in AXIS_STEPS if span / step <= 4), AXIS_STEPS[-1])
     first = math.floor(shown[0] / step + 1e-9)
-    last = max(math.ceil(best / step - 1e-9), first + 1)
+    last = math.ceil(best / step - 1e-9)
+    if first == last:
+        first, last = (first - 1, last) if first else (0, 1)
     ticks = [round(i * step, 4) for i in range(first, last + 1)]
     steps = max(point["step"] for point in points)
     return {"low": ticks[0], "high": ticks[-1], "ticks": ticks, "last": steps or 1}

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+import spacy
 from numpy.testing import assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Token
@@ -116,7 +118,7 @@ def test_other_tokens_keep_theirs_when_some_are_merged() -> None:
     ],
 )
 def test_a_derived_doc_says_whom_to_ask(doc: Doc, derive: Callable) -> None:
-    with pytest.raises(ValueError, match=r"from_docs and Span.as_doc.*use the Doc that was tagged"):
+    with pytest.raises(ValueError, match=r"from_docs, Span.as_doc.*use the Doc that was tagged"):
         derive(doc)[0]._.tag_confidence  # noqa: B018
 
 
@@ -229,3 +231,12 @@ def test_other_processes_return_the_probabilities(nlp: Language, train: Callable
     for doc, other in zip(alone, others, strict=True):
         assert_array_equal(doc._.tag_probabilities, other._.tag_probabilities)
         assert [t._.tag_confidence for t in doc] == [t._.tag_confidence for t in other]
+
+
+def test_probabilities_are_stored_if_the_config_says_so(trained: Language, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    changes = {"components": {"lstm_tagger": {"store_probabilities": True}}}
+    nlp = spacy.load(tmp_path, config=changes)
+    doc = nlp("The dog ate the apple")
+    assert doc[1]._.tag_k_best(1)[0] == ("NN", doc[1]._.tag_confidence)
+    assert not spacy.load(tmp_path)("The dog").user_data
