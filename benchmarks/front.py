@@ -135,7 +135,7 @@ def draw(points: Sequence[Point]) -> str:
 <desc>{escape(said)}</desc>
 <style>{STYLE}</style>
 {chr(10).join(parts)}
-<text class="axis" x="{WIDTH - RIGHT + 30}" y="{HEIGHT - 10}" text-anchor="end">tokens per second</text>
+<text class="axis" x="{LEFT}" y="{HEIGHT - 10}">tokens per second</text>
 <text class="axis" x="{LEFT - 40}" y="14">accuracy in percent</text>
 </svg>
 """
