@@ -1,61 +1,61 @@
-"""A stream of texts in; the sentences or tokens of which a tagger is least sure out."""
+"""Active learning: the sentences or tokens that a tagger is least sure about."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy
 from numpy.typing import NDArray
+from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from thinc.types import Floats2d
 
-from .probabilities import check_number
+from .probabilities import SPACE_LABELS, check_number
 from .tagger import find_tagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")
-CERTAIN = 10  # tokens that are added to a sentence, so that those of one odd word don't come first
+CERTAIN = 10  # imaginary certain tokens of each sentence: sentences of one word rank lower
 
 Floats = NDArray[numpy.float64]
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """Return (tokens,) the entropy of each token's labels: 0 if one is certain, 1 if all are as
-    probable.
+    """Return (tokens,) the entropy of each token's labels: 0 if one is certain, 1 if all are
+    equally probable.
     """
     logs = numpy.log(numpy.maximum(probabilities, numpy.finfo(probabilities.dtype).tiny))
-    return cast(Floats, -(probabilities * logs).sum(axis=1) / max(1.0, numpy.log(logs.shape[1])))
+    return -(probabilities * logs).sum(axis=1) / max(1.0, float(numpy.log(logs.shape[1])))
 
 
 def margin(probabilities: Floats) -> Floats:
-    """Return (tokens,) 1 less the distance between the two most probable labels."""
+    """Return (tokens,) 1 minus the difference between the two most probable labels."""
     if probabilities.shape[1] < 2:
         return numpy.zeros(len(probabilities))
     second, first = numpy.partition(probabilities, -2, axis=1)[:, -2:].T
-    return cast(Floats, 1 - (first - second))
+    return 1 - (first - second)
 
 
-def confidence(probabilities: Floats) -> Floats:
-    """Return (tokens,) 1 less the probability of the most probable label."""
-    return cast(Floats, 1 - probabilities.max(axis=1))
+def least_confidence(probabilities: Floats) -> Floats:
+    """Return (tokens,) 1 minus the probability of the most probable label."""
+    return 1 - probabilities.max(axis=1)
 
 
 MEASURES: dict[str, Callable[[Floats], Floats]] = {
     "entropy": entropy,
     "margin": margin,
-    "confidence": confidence,
+    "confidence": least_confidence,
 }
 
 
 class Uncertain(NamedTuple):
-    """A sentence that is worth to be annotated, or one token of it.
+    """A sentence worth annotating, or one token of it.
 
     score: How unsure the tagger is, from 0 to 1.
-    text: Which text of the stream it is from, counted from 0.
+    text: The number of its text in the stream, from 0 on.
     sentence: The words and the spaces of the sentence.
-    start_char: Where the sentence begins in that text.
-    token: The token in the sentence; None for the sentence as a whole.
+    start_char: The offset of the sentence in the text.
+    token: The number of the token in the sentence; None for the whole sentence.
     labels, confidences: The most probable label of each token of the sentence, and its probability.
     """
 
@@ -78,20 +78,20 @@ def uncertain(
     component: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[Uncertain]:
-    """Choose what to annotate next. The stream is read once, and what isn't chosen is not kept.
+    """Choose what to annotate next. The stream is read once, and only what may be chosen is kept.
 
-    The score of a sentence is the mean of its tokens and of ten more that are certain: else
-    sentences of one odd word would come first. Of sentences with the same words, in any case, only
-    one is chosen; so it is with tokens that have the same word and the same words beside it.
+    The score of a sentence is the mean of its tokens and of ten more that are certain; otherwise
+    sentences of one odd word would come first. Of sentences that differ in case only, one is
+    chosen, as of tokens whose word and neighbours differ in case only.
 
-    nlp (Language): The pipeline. If it finds sentences, texts are cut into these.
+    nlp (Language): The pipeline. If it sets sentence boundaries, texts are split into sentences.
     texts (Iterable[str | Doc]): The texts, or Docs that are not tagged yet.
-    n (int): How many to choose at most.
+    n (int): The maximum number to choose.
     level (str): "sentence" or "token".
     measure (str): "entropy", "margin" or "confidence".
-    component (str | None): Name of the `lstm_tagger`; None for the first one.
-    batch_size (int): How many texts to read side by side.
-    RETURNS (list[Uncertain]): The chosen, the least sure first.
+    component (str | None): Name of the tagger; None for the first one.
+    batch_size (int): How many texts to read at a time.
+    RETURNS (list[Uncertain]): The chosen ones, the least sure first.
     RAISES: ValueError if a setting is wrong, or if there is no such component.
     """
     n, batch_size = check_number("n", n), check_number("batch_size", batch_size)
@@ -101,11 +101,10 @@ def uncertain(
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")
     chosen: dict[tuple[str, ...], Uncertain] = {}
-    for number, doc, probabilities, labels in _read(nlp, texts, component, batch_size):
-        scores = MEASURES[measure](numpy.asarray(probabilities, dtype="float64"))
+    for text in _read(nlp, texts, component, MEASURES[measure], batch_size):
+        doc = text.doc
         for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
-            candidates = _candidates(sentence, number, scores, probabilities, labels, level)
-            for key, found in candidates:
+            for key, found in _candidates(text, sentence, level):
                 if key not in chosen or chosen[key].score < found.score:
                     chosen[key] = found
         if len(chosen) > 2 * n + BATCH_SIZE:
@@ -113,53 +112,70 @@ def uncertain(
     return list(_best(chosen, n).values())
 
 
-def _read(
-    nlp: Language, texts: Iterable[str | Doc], component: str | None, batch_size: int
-) -> Iterator[tuple[int, Doc, Floats2d, tuple[str, ...]]]:
-    """Yield the number of each text that is not empty, its Doc, the probabilities of its tokens'
-    labels, and the labels.
+class _Text(NamedTuple):
+    """A text that was read.
+
+    number: Its number in the stream.
+    scores: (tokens,) how unsure the tagger is; 0 for whitespace.
+    labels, confidences: The most probable label of each token, and its probability.
     """
+
+    number: int
+    doc: Doc
+    scores: Floats
+    labels: list[str]
+    confidences: list[float]
+
+
+def _read(
+    nlp: Language,
+    texts: Iterable[str | Doc],
+    component: str | None,
+    measure: Callable[[Floats], Floats],
+    batch_size: int,
+) -> Iterator[_Text]:
+    """Yield each text that is not empty."""
     name, tagger = find_tagger(nlp, component)
     docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
     while batch := list(islice(docs, batch_size)):
         found = tagger.predict_probabilities([doc for _, doc in batch])
+        labels = [*tagger.labels, SPACE_LABELS[tagger.attribute]]
         for (number, doc), probabilities in zip(batch, found, strict=True):
             if len(doc):
-                yield number, doc, probabilities, tagger.labels
+                is_space = doc.to_array(IS_SPACE) == 1
+                scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
+                best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()
+                confidences = numpy.where(is_space, 1, probabilities.max(axis=1)).tolist()
+                yield _Text(number, doc, scores, [labels[i] for i in best], confidences)
 
 
 def _candidates(
-    sentence: Span,
-    number: int,
-    scores: Floats,
-    probabilities: Floats2d,
-    labels: tuple[str, ...],
-    level: str,
+    text: _Text, sentence: Span, level: str
 ) -> Iterator[tuple[tuple[str, ...], Uncertain]]:
-    """Yield what can be chosen of a sentence, each with what it must not have in common with
-    another one.
-    """
-    part = slice(sentence.start, sentence.end)
-    words = [token.text.lower() for token in sentence]
-    best = probabilities[part].argmax(axis=1).tolist()
+    """Yield what can be chosen of a sentence, with a key: of equal keys, one is chosen."""
+    words = [token for token in sentence if not token.is_space]
+    if not words:
+        return
+    forms = [token.text.lower() for token in words]
+    scores = text.scores[[token.i for token in words]].tolist()
     whole = Uncertain(
-        score=float(scores[part].sum() / (len(words) + CERTAIN)),
-        text=number,
+        score=sum(scores) / (len(words) + CERTAIN),
+        text=text.number,
         sentence=[(token.text, token.whitespace_) for token in sentence],
         start_char=sentence.start_char,
         token=None,
-        labels=[labels[i] for i in best],
-        confidences=probabilities[part].max(axis=1).tolist(),
+        labels=text.labels[sentence.start : sentence.end],
+        confidences=text.confidences[sentence.start : sentence.end],
     )
     if level == "sentence":
-        yield tuple(words), whole
+        yield tuple(forms), whole
         return
-    padded = ["", *words, ""]
-    for i, score in enumerate(scores[part].tolist()):
-        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=i)
+    padded = ["", *forms, ""]
+    for i, (token, score) in enumerate(zip(words, scores, strict=True)):
+        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=token.i - sentence.start)
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:
-    """Keep the n with the highest scores, the highest first; of equals, the first to come."""
+    """Return the n with the highest scores, the highest first; of equals, the first ones."""
     ordered = sorted(chosen.items(), key=lambda item: -item[1].score)
     return dict(ordered[:n])

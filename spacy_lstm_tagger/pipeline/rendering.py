@@ -1,4 +1,4 @@
-"""HTML of a tagged Doc: each token with its label, and where the tagger is unsure, with others."""
+"""Rendering of a tagged Doc as HTML."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -71,7 +71,9 @@ def render(
     if attribute not in FACTORIES:
         raise ValueError(f"attribute = {attribute!r} must be one of {', '.join(FACTORIES)}")
     if not doc.has_annotation(attribute.upper()):
-        raise ValueError(f"this Doc has no {attribute} to show: tag it with an lstm_tagger first")
+        raise ValueError(
+            f"this Doc has no {attribute} to show: tag it with an {FACTORIES[attribute]} first"
+        )
     k = check_number("k", k)
     register_extensions(attribute)
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
