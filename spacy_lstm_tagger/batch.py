@@ -1,12 +1,12 @@
-"""A batch of texts in, the same batch with their tags in new columns out.
+"""Tag batches of texts in many processes or on many machines.
 
 Engines share out batches among worker processes: Ray Data, Spark, Dask, or Python's own
-`concurrent.futures`. Each of them takes a `TagBatch`. What travels is plain columns, as a Doc takes
-longer to travel than to tag.
+`concurrent.futures`. Each of them takes a `TagBatch`. Batches are plain columns, because sending a
+Doc to another process takes longer than tagging it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
@@ -22,7 +22,6 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
-from .columns import add_columns, read_column
 from .pipeline.confidence import confidence
 from .pipeline.tagger import LSTMTagger
 
@@ -196,3 +195,70 @@ def _load(
             f"{list(taggers)}. Name the one whose tags you want: component=..."
         )
     return nlp, taggers[names[0]]
+
+
+def read_column(batch: Any, column: str, new: Collection[str]) -> list[Any]:
+    """Return the values of a column.
+
+    batch (dict | pyarrow.Table | pandas.DataFrame): The batch.
+    column (str): The name of the column.
+    new (Collection[str]): The names of columns that are to be added.
+    RETURNS (list[Any]): The values.
+    RAISES: ValueError if the batch is of another kind, lacks the column, or has one of the new.
+    """
+    names = _names(batch)
+    if column not in names:
+        raise ValueError(f"the batch has no column {column!r}, but {names}: set column=...")
+    taken = [name for name in names if name in new and name != column]
+    if taken:
+        raise ValueError(f"the batch has columns already that would be added: {taken}. Rename them")
+    values = batch[column]
+    return values.to_pylist() if hasattr(values, "to_pylist") else list(values)
+
+
+def add_columns(batch: Any, columns: dict[str, list[Any]]) -> Any:
+    """Return a batch of the same kind that has more columns.
+
+    batch (dict | pyarrow.Table | pandas.DataFrame): The batch; it stays as it is.
+    columns (dict[str, list[Any]]): The new columns: strings, or lists of strings, integers or
+        floats.
+    """
+    if isinstance(batch, Mapping):
+        return {**batch, **{name: _array(values) for name, values in columns.items()}}
+    if hasattr(batch, "assign"):
+        return batch.assign(**columns)
+    for name, values in columns.items():
+        if name in batch.column_names:
+            batch = batch.drop_columns([name])
+        batch = batch.append_column(name, _arrow_array(name, values))
+    return batch
+
+
+def _names(batch: Any) -> list[str]:
+    if isinstance(batch, Mapping):
+        return list(batch)
+    if hasattr(batch, "append_column"):
+        return list(batch.column_names)
+    if hasattr(batch, "assign"):
+        return list(batch.columns)
+    raise ValueError(
+        "a batch must be a dict of arrays, a pyarrow Table or a pandas DataFrame, not "
+        f"{type(batch).__name__}"
+    )
+
+
+def _array(values: list[Any]) -> numpy.ndarray:
+    """Return an array of lists, which NumPy would make a matrix of if they are equally long."""
+    return numpy.fromiter(values, dtype=object, count=len(values))
+
+
+def _arrow_array(name: str, values: list[Any]) -> Any:
+    """Return an Arrow array of a type that doesn't depend on the values: all lists can be empty."""
+    import pyarrow
+
+    types = {
+        "offsets": pyarrow.list_(pyarrow.int32()),
+        "confidences": pyarrow.list_(pyarrow.float32()),
+        "error": pyarrow.string(),
+    }
+    return pyarrow.array(values, types.get(name, pyarrow.list_(pyarrow.string())))

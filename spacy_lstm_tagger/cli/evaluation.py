@@ -13,7 +13,7 @@ from spacy.training import Example
 
 from ..pipeline.scorer import score_labels
 from ..pipeline.tagger import LSTMTagger
-from .loading import progress
+from .io import progress
 
 BATCH_SIZE = 128
 NOT_TAGGED = "(none)"  # what stands for the label of a token to which a pipeline gave none

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .figures import SURE
-from .loading import ATTRIBUTES
+from .io import ATTRIBUTES
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -12,14 +12,14 @@ from wasabi import msg
 from ..pipeline.finding import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
-from .learning import read_log
-from .loading import (
+from .io import (
     load_pipeline,
     read_corpus,
     require_annotation,
     require_free,
     require_paths,
 )
+from .learning import read_log
 from .page import render_page
 
 Report = dict[str, Any]

@@ -14,9 +14,7 @@ from wasabi import msg
 
 from ..batch import bounded_memory, share_out
 from ..pipeline.finding import find_tagger
-from .loading import load_pipeline
-from .reading import Text, find_files, read_texts
-from .writing import WRITERS
+from .io import WRITERS, Text, find_files, load_pipeline, read_texts
 
 
 class Task(NamedTuple):

@@ -8,8 +8,7 @@ from typing import Any
 from wasabi import msg
 
 from ..pipeline.uncertainty import Uncertain, uncertain
-from .loading import load_pipeline, progress, require_free
-from .reading import Text, find_files, read_texts
+from .io import Text, find_files, load_pipeline, progress, read_texts, require_free
 
 
 def write_uncertain(

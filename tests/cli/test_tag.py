@@ -10,8 +10,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli import tag
-from spacy_lstm_tagger.cli.loading import read_corpus
-from spacy_lstm_tagger.cli.writing import ConlluWriter
+from spacy_lstm_tagger.cli.io import ConlluWriter, read_corpus
 
 TAGS = ["DET", "NN", "V", "DET", "NN"]
 SECOND = ["NN", "V", "DET", "NN"]
