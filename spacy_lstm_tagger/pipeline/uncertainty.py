@@ -1,6 +1,6 @@
 """A stream of texts in; the sentences or tokens of which a tagger is least sure out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -12,6 +12,8 @@ from thinc.types import Floats2d
 
 from .confidence import check_number
 from .finding import find_tagger
+from .pairing import make_doc, run_pipeline
+from .tagger import LSTMTagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")
@@ -77,6 +79,7 @@ def uncertain(
     measure: str = "entropy",
     component: str | None = None,
     batch_size: int = BATCH_SIZE,
+    on_error: Callable[[int, Exception], object] | None = None,
 ) -> list[Uncertain]:
     """Choose what to annotate next. The stream is read once, and what isn't chosen is not kept.
 
@@ -91,6 +94,8 @@ def uncertain(
     measure (str): "entropy", "margin" or "confidence".
     component (str | None): Name of the `lstm_tagger`; None for the first one.
     batch_size (int): How many texts to read side by side.
+    on_error (Callable[[int, Exception], object] | None): Takes the number of a text that can't be
+        tagged, and the error; None to raise it.
     RETURNS (list[Uncertain]): The chosen, the least sure first.
     RAISES: ValueError if a setting is wrong, or if there is no such component.
     """
@@ -101,7 +106,7 @@ def uncertain(
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")
     chosen: dict[tuple[str, ...], Uncertain] = {}
-    for number, doc, probabilities, labels in _read(nlp, texts, component, batch_size):
+    for number, doc, probabilities, labels in _read(nlp, texts, component, batch_size, on_error):
         scores = MEASURES[measure](numpy.asarray(probabilities, dtype="float64"))
         for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
             candidates = _candidates(sentence, number, scores, probabilities, labels, level)
@@ -114,18 +119,45 @@ def uncertain(
 
 
 def _read(
-    nlp: Language, texts: Iterable[str | Doc], component: str | None, batch_size: int
+    nlp: Language,
+    texts: Iterable[str | Doc],
+    component: str | None,
+    batch_size: int,
+    on_error: Callable[[int, Exception], object] | None,
 ) -> Iterator[tuple[int, Doc, Floats2d, tuple[str, ...]]]:
     """Yield the number of each text that is not empty, its Doc, the probabilities of its tokens'
     labels, and the labels.
     """
     name, tagger = find_tagger(nlp, component)
-    docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
-    while batch := list(islice(docs, batch_size)):
-        found = tagger.predict_probabilities([doc for _, doc in batch])
-        for (number, doc), probabilities in zip(batch, found, strict=True):
-            if len(doc):
-                yield number, doc, probabilities, tagger.labels
+    numbered = enumerate(texts)
+    while batch := list(islice(numbered, batch_size)):
+        docs = run_pipeline(nlp, batch, lambda item: _make_doc(nlp, item[1]), disable=[name])
+        for (number, _), found in zip(batch, _probabilities(tagger, docs), strict=True):
+            if not isinstance(found, Exception):
+                if len(found[0]):
+                    yield number, *found, tagger.labels
+            elif on_error is None:
+                raise found
+            else:
+                on_error(number, found)
+
+
+def _make_doc(nlp: Language, text: str | Doc) -> Doc:
+    return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
+
+
+def _probabilities(
+    tagger: LSTMTagger, docs: Sequence[Doc | Exception]
+) -> list[tuple[Doc, Floats2d] | Exception]:
+    """Return each Doc with the probabilities of its labels, or the error that it causes."""
+    good = [doc for doc in docs if isinstance(doc, Doc)]
+    try:
+        found = iter(tagger.predict_probabilities(good))
+        return [(doc, next(found)) if isinstance(doc, Doc) else doc for doc in docs]
+    except Exception as error:
+        if len(docs) == 1:
+            return [error]
+    return [result for doc in docs for result in _probabilities(tagger, [doc])]
 
 
 def _candidates(
@@ -140,10 +172,14 @@ def _candidates(
     another one.
     """
     part = slice(sentence.start, sentence.end)
-    words = [token.text.lower() for token in sentence]
+    places = [i for i, token in enumerate(sentence) if not token.text.isspace()]
+    if not places:
+        return
+    words = [sentence[i].text.lower() for i in places]
+    of_words = scores[part][places]  # white space has no label
     best = probabilities[part].argmax(axis=1).tolist()
     whole = Uncertain(
-        score=float(scores[part].sum() / (len(words) + CERTAIN)),
+        score=float(of_words.sum() / (len(words) + CERTAIN)),
         text=number,
         sentence=[(token.text, token.whitespace_) for token in sentence],
         start_char=sentence.start_char,
@@ -155,8 +191,8 @@ def _candidates(
         yield tuple(words), whole
         return
     padded = ["", *words, ""]
-    for i, score in enumerate(scores[part].tolist()):
-        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=i)
+    for i, (place, score) in enumerate(zip(places, of_words.tolist(), strict=True)):
+        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=place)
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:
