@@ -16,6 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,24 @@ from spacy.training.loop import train
 from spacy.util import load_config, registry
 from thinc.api import Config
 
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
+
 ROOT = Path(__file__).parent.parent
 REFERENCE_TOKENS = {"@augmenters": "spacy-lstm-tagger.reference_tokens.v1"}
 BASELINE = "spacy-cnn"
 RECIPE = "spacy-cnn-our-recipe"
 FEATURE_CRF = "sklearn-crf"
+ATTRIBUTES = {factory: attribute for attribute, factory in FACTORIES.items()}
+MODEL = "components.lstm_tagger.model"
+# Our systems: a config, and settings that differ from it.
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
+    "accurate": ("accurate", {}),
+    "crf": ("tagger", {f"{MODEL}.crf": True}),
+    "distilled": ("distilled", {}),
+    "streaming": ("tagger", {f"{MODEL}.bidirectional": False, f"{MODEL}.lookahead": 1}),
+    "tagger": ("tagger", {}),
+    "vectors": ("vectors", {}),
+}
 Labelled = list[tuple[list[str], list[str]]]  # the words and labels of each sentence
 Run = dict[str, Any]
 
@@ -91,9 +105,8 @@ def configs(lang: str, changes: dict[str, Any]) -> dict[str, Callable[[], Config
     """Name the systems that are spaCy pipelines; the changes are made to our own."""
     bilstm = {"@architectures": "spacy.TorchBiLSTMEncoder.v1", "depth": 1, "dropout": 0.0}
     ours = {
-        path.stem: (lambda path=path: load_config(path, overrides=changes))
-        for path in sorted((ROOT / "configs").glob("*.cfg"))
-        if path.stem not in ("tutorial", "shared", "pipeline", "pretrained", "adapt")
+        name: partial(load_config, ROOT / "configs" / f"{config}.cfg", {**settings, **changes})
+        for name, (config, settings) in OURS.items()
     }
     return {
         BASELINE: lambda: spacy_config(lang),
@@ -283,7 +296,13 @@ def main() -> None:
     by_default = [system for system in systems if system not in ("vectors", "distilled")]
     parser.add_argument("folder", type=Path, help="with …train.conllu and …dev.conllu")
     parser.add_argument("--lang", default="en", help="spaCy's code of the language")
-    parser.add_argument("--attribute", default="tag", choices=["tag", "pos", "morph"])
+    parser.add_argument(
+        "--attribute",
+        default="tag",
+        choices=list(FACTORIES),
+        type=lambda name: ATTRIBUTES.get(name, name),
+        help="what to learn; the name of a factory stands for its attribute",
+    )
     parser.add_argument("--vectors", help="word vectors for all systems: a pipeline that has some")
     parser.add_argument("--lexicon", help="classes of words for all systems; see lexicons.py")
     parser.add_argument("--teachers", nargs="+", help="trained pipelines, for `distilled`")

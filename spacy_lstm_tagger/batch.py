@@ -23,8 +23,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
-from .pipeline.confidence import confidence
 from .pipeline.pairing import check_words, make_doc, run_pipeline, token_places
+from .pipeline.probabilities import confidence
 from .pipeline.tagger import LSTMTagger
 
 Batch = TypeVar("Batch")
@@ -34,20 +34,37 @@ Row = dict[str, Any]
 # So many word forms stay in the vocab: some 50 MB.
 N_WORDS = 50_000
 
-# A memory zone frees the words of all threads.
-_one_at_a_time = Lock()
+
+class OneAtATime:
+    """A context that one thread at a time is in, as a memory zone frees the words of all threads.
+
+    In a forked process, no thread is in it; pipelines that one was using are loaded anew.
+    """
+
+    def __init__(self) -> None:
+        self._leave()
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._is_used = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_used = False
+        self._lock.release()
+
+    def _leave(self) -> None:
+        self._lock = Lock()
+        self._is_used = False  # the lock can be taken a moment before
+
+    def _after_fork(self) -> None:
+        if self._is_used:
+            _load.cache_clear()
+        self._leave()
 
 
-def _after_fork() -> None:
-    """Let a forked process load pipelines anew if a thread that it lacks was using them."""
-    global _one_at_a_time
-    if _one_at_a_time.locked():
-        _one_at_a_time = Lock()
-        _load.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+_one_at_a_time = OneAtATime()
 
 
 class TagBatch:

@@ -12,10 +12,12 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
+from torch import nn
 
-from spacy_lstm_tagger.network.precision import runs_bf16
+from spacy_lstm_tagger.network.encoder import LSTMEncoder, network_of
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
+from spacy_lstm_tagger.prediction.config import EncoderConfig, Sizes, TaggerConfig
 
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
@@ -28,6 +30,7 @@ MORPHS = [
     ["", "Tense=Past|VerbForm=Fin", "PronType=Dem", "Number=Sing"],
 ]
 WIDTHS = {"word_width": 6, "character_width": 4, "character_lstm_width": 3, "lstm_width": 5}
+SIZES = Sizes(n_words=6, n_affixes=5, n_characters=7, vector_width=4, n_labels=4)
 
 SHARED = """
 [nlp]
@@ -58,8 +61,7 @@ width = 46
 upstream = "tok2vec"
 
 [components.parts]
-factory = "lstm_tagger"
-attribute = "pos"
+factory = "lstm_pos_tagger"
 model = ${components.tags.model}
 """
 
@@ -75,27 +77,50 @@ def nlp() -> Language:
 
 
 @pytest.fixture
-def needs_bf16() -> None:
-    """Skip a test where PyTorch has no bfloat16 LSTMs, not even emulated ones."""
-    if not runs_bf16():
-        pytest.skip("oneDNN refuses bfloat16 LSTMs on this processor: it has no AVX-512")
-
-
-@pytest.fixture
-def make_docs() -> Callable[..., list[Doc]]:
+def make_docs(nlp: Language) -> Callable[..., list[Doc]]:
     """Return a function that makes Docs of one new vocab, from texts with spaces between words."""
-    vocab = Vocab()
 
     def make(*texts: str) -> list[Doc]:
-        return [Doc(vocab, words=text.split()) for text in texts]
+        return [Doc(nlp.vocab, words=text.split()) for text in texts]
 
     return make
 
 
 @pytest.fixture(scope="session")
-def tiny() -> dict[str, Any]:
+def widths() -> dict[str, int]:
+    """The widths of a model that trains in no time."""
+    return dict(WIDTHS)
+
+
+@pytest.fixture(scope="session")
+def tiny(widths: dict[str, int]) -> dict[str, Any]:
     """The config of a model that trains in no time."""
-    return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **WIDTHS}
+    return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **widths}
+
+
+@pytest.fixture(scope="session")
+def sizes() -> Sizes:
+    """The sizes of the networks that `make_network` makes."""
+    return SIZES
+
+
+@pytest.fixture(scope="session")
+def make_network(widths: dict[str, int], sizes: Sizes) -> Callable[..., LSTMEncoder]:
+    """Return a function that makes a network with static vectors and weights far from zero."""
+
+    def make(
+        config_class: type[EncoderConfig] = TaggerConfig,
+        network_class: Callable[..., LSTMEncoder] = network_of,
+        **settings: Any,
+    ) -> LSTMEncoder:
+        torch.manual_seed(0)
+        config = config_class(**{**widths, "include_static_vectors": True, **settings})
+        network = network_class(config, sizes)
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.5)
+        return network
+
+    return make
 
 
 @pytest.fixture
@@ -129,11 +154,13 @@ def make_examples() -> Callable[[Language], list[Example]]:
 
 @pytest.fixture(scope="session")
 def train(make_examples, tiny) -> Callable[..., Language]:
-    """Return a function that trains an `lstm_tagger` on the two sentences until it knows them."""
+    """Return a function that trains a tagger of an attribute until it knows the two sentences."""
 
-    def train_tagger(nlp: Language, name: str = "lstm_tagger", **config: Any) -> Language:
+    def train_tagger(
+        nlp: Language, name: str = "lstm_tagger", attribute: str = "tag", **config: Any
+    ) -> Language:
         fix_random_seed(0)
-        nlp.add_pipe("lstm_tagger", name=name, config={"model": tiny, **config})
+        nlp.add_pipe(FACTORIES[attribute], name=name, config={"model": tiny, **config})
         examples = make_examples(nlp)
         optimizer = nlp.initialize(lambda: examples)
         optimizer.learn_rate = 0.03
@@ -142,6 +169,12 @@ def train(make_examples, tiny) -> Callable[..., Language]:
         return nlp
 
     return train_tagger
+
+
+@pytest.fixture(scope="session")
+def trained(train) -> Language:
+    """A pipeline that knows the two sentences; not to be changed."""
+    return train(spacy.blank("xx"))
 
 
 @pytest.fixture(scope="session")

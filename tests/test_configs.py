@@ -35,7 +35,6 @@ DIFFERENCES = {
             "depth",
         )
     ],
-    "crf": [f"{MODEL}.crf"],
     "vectors": [
         f"{MODEL}.include_static_vectors",
         f"{MODEL}.static_vector_width",
@@ -52,7 +51,6 @@ DIFFERENCES = {
         "training.max_epochs",
         "initialize.components.lstm_tagger.teachers",
     ],
-    "streaming": [f"{MODEL}.bidirectional", f"{MODEL}.lookahead"],
     "shared": [
         "paths.pretrained",
         "initialize.components.*",
@@ -115,7 +113,6 @@ DIFFERENCES = {
         "paths.vectors",
         "system.seed",
         "nlp.batch_size",
-        "components.lstm_tagger.attribute",
         "components.lstm_tagger.label_smoothing",
         f"{MODEL}.word_width",
         f"{MODEL}.character_width",
@@ -268,12 +265,12 @@ def test_config_differs_from_the_recommended_one_only_where_it_says(path: Path) 
 
 
 @pytest.mark.parametrize("filled", [False, True])
-def test_training_keeps_the_best_by_the_attribute_that_the_command_line_names(
+def test_another_factory_is_given_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool
 ) -> None:
     monkeypatch.chdir(ROOT)
     overrides = {
-        "components.lstm_tagger.attribute": "pos",
+        "components.lstm_tagger.factory": "lstm_pos_tagger",
         "training.max_epochs": 2,
         "training.eval_frequency": 1,
         "training.logger": QUIET,
@@ -284,5 +281,8 @@ def test_training_keeps_the_best_by_the_attribute_that_the_command_line_names(
         path = tmp_path / "filled.cfg"
     train(init_nlp(load_config(path, overrides=overrides)), tmp_path)
     nlp = spacy.load(tmp_path / "model-best")
-    assert nlp.config["training"]["score_weights"] == {"pos_acc": 1.0}
+    # A filled config has the weight of `tag_acc`, which nothing scores now.
+    weight = nlp.config["training"]["score_weights"]["pos_acc"]
+    assert weight == (0.5 if filled else 1.0)
     assert nlp.meta["performance"]["pos_acc"] > 0
+    assert nlp("The dog").has_annotation("POS")

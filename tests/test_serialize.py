@@ -21,6 +21,7 @@ from spacy.training import Example
 from thinc.api import SGD, Model
 
 from spacy_lstm_tagger.model.vocabulary import to_lists
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 TEXTS = ["The dog ate the apple", "", "Everybody read", "an unknown 🐈", "that book " * 60]
@@ -88,12 +89,6 @@ def equal(first: Any, second: Any) -> bool:
     return len(first) == len(second) and all(map(numpy.array_equal, first, second))
 
 
-@pytest.fixture(scope="module")
-def trained(train: Callable) -> Language:
-    """A pipeline that knows the two sentences; not to be changed."""
-    return train(spacy.blank("xx"))
-
-
 @pytest.fixture
 def component(nlp: Language, tiny: dict[str, Any]) -> LSTMTagger:
     """A component without weights, with the config of the trained one."""
@@ -157,12 +152,12 @@ def test_component_survives_without_its_pipeline(
     tmp_path: Path,
     attribute: str,
 ) -> None:
-    config = {"model": tiny, "attribute": attribute, "overwrite": True, "neg_prefix": "~"}
-    old = nlp.add_pipe("lstm_tagger", config=config)
+    config = {"model": tiny, "overwrite": True, "neg_prefix": "~"}
+    old = nlp.add_pipe(FACTORIES[attribute], config=config)
     nlp.initialize(lambda: make_examples(nlp))
     old.to_disk(tmp_path)
     for load, data in (("from_bytes", old.to_bytes()), ("from_disk", tmp_path)):
-        new = spacy.blank("xx").add_pipe("lstm_tagger", config=config)
+        new = spacy.blank("xx").add_pipe(FACTORIES[attribute], config=config)
         getattr(new, load)(data)
         assert new.cfg == old.cfg and new.labels == old.labels
         assert equal(weights_of(new.model), weights_of(old.model))
@@ -170,7 +165,7 @@ def test_component_survives_without_its_pipeline(
 
 def test_score_weights_survive(nlp: Language, tmp_path: Path) -> None:
     for attribute in ATTRIBUTES:
-        nlp.add_pipe("lstm_tagger", name=attribute, config={"attribute": attribute})
+        nlp.add_pipe(FACTORIES[attribute], name=attribute)
     loaded = through_disk(nlp, tmp_path)
     weights = loaded.config["training"]["score_weights"]
     assert weights == nlp.config["training"]["score_weights"]
@@ -320,8 +315,10 @@ def test_refusal_names_the_component_and_the_remedy(
 
 def test_model_saved_with_another_attribute_is_refused(trained: Language, tmp_path: Path) -> None:
     trained.to_disk(tmp_path)
-    config = {"components": {"lstm_tagger": {"attribute": "pos"}}}
-    with pytest.raises(ValueError, match=r"lstm_tagger.*attribute"):
+    config = {"components": {"lstm_tagger": {"factory": "lstm_pos_tagger"}}}
+    with pytest.raises(
+        ValueError, match=r"lstm_tagger: .*it learnt tag: use the factory lstm_tagger"
+    ):
         spacy.load(tmp_path, config=config)
 
 

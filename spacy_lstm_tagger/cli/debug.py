@@ -14,8 +14,9 @@ from spacy.training import Example
 from spacy.util import load_config, load_model_from_config, registry, resolve_dot_names
 from wasabi import msg
 
-from ..model.vocabulary import PARTS, Vocabulary, learn_vocabulary, spelling
-from ..pipeline.finding import find_tagger
+from ..model.vocabulary import KINDS, Vocabulary, learn_vocabulary, spelling
+from ..pipeline.labels import labels_of
+from ..pipeline.tagger import find_tagger
 from .io import progress, require_annotation, require_paths
 
 RARE = 10  # labels with fewer tokens are hardly learnt
@@ -158,7 +159,7 @@ def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> Non
 def _show_vocabulary(setting: Setting, n_examples: int) -> None:
     docs = [example.x for example in setting.train]
     vocabulary = learn_vocabulary(docs, min_frequency=setting.min_frequency)
-    sizes = [(part, len(getattr(vocabulary, part))) for part in PARTS]
+    sizes = [(part, len(getattr(vocabulary, part))) for part in KINDS]
     _table(f"Vocabulary (min_frequency = {setting.min_frequency})", ("Kind", "Known"), sizes)
     n_rare = vocabulary.is_rare[1:].sum()
     msg.info(f"{n_rare:,} of the words are so rare that training treats them as unknown at times")
@@ -236,12 +237,6 @@ class Word(NamedTuple):
     before: str
     word: str
     after: str
-
-
-def labels_of(doc: Doc, attribute: str) -> list[str]:
-    """Return the label of each token; "" if it has none."""
-    strings = doc.vocab.strings
-    return [strings[value] for value in doc.to_array(attribute.upper()).tolist()]
 
 
 def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:

@@ -16,8 +16,8 @@ from spacy.util import minibatch
 from wasabi import msg
 
 from ..batch import bounded_memory, share_out
-from ..pipeline.finding import find_tagger
 from ..pipeline.pairing import describe, run_pipeline
+from ..pipeline.tagger import find_tagger
 from .conllu import COLUMNS
 from .io import FileProgress, find_files, load_pipeline, read_texts
 from .output import Conllu, DocBins, Format, Jsonl, Output

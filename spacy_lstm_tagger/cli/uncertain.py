@@ -11,8 +11,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
+from ..pipeline.active_learning import Uncertain, uncertain
 from ..pipeline.pairing import describe
-from ..pipeline.uncertainty import Uncertain, uncertain
 from .io import FileProgress, find_files, load_pipeline, read_texts, require_free
 from .texts import Text
 

@@ -1,1 +1,1 @@
-"""What joins spaCy to the networks: Thinc models, from Docs to scores."""
+"""Thinc models that connect spaCy to the networks."""

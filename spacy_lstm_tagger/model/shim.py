@@ -1,119 +1,239 @@
-"""A torch network as a part of a Thinc model: forward, backward, averages, saving, threads."""
+"""The shim that holds a network in a Thinc model: training, prediction, growth, saving, threads."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy
 from thinc.api import NumpyOps, Optimizer, PyTorchShim, get_current_ops, torch2xp, xp2torch
 from thinc.shims import Shim
-from thinc.types import Floats2d, FloatsXd
+from thinc.util import get_torch_default_device
 
-from ..prediction.inputs import Windows
-from .held import HeldNetwork
-from .learnt import load, save
-from .windows import Ints1d
+from ..prediction.config import EncoderConfig, Sizes, TaggerConfig
+from ..prediction.reader import Reader, reader_of
+from .compat import encoder, require_torch, runtime, torch
+from .types import DocModel, Floats2d, Ints1d, Keys1d, TypeIds, Windows
+from .vocabulary import KINDS, UNKNOWN, News, Vocabulary, merge
+from .weights import Snapshot, load, save
+
+Describe = Callable[[list[int], Vocabulary], TypeIds]
+
+EMBEDDINGS = ("words.weight", "affixes.weight", "characters.embedding.weight")  # as in KINDS
 
 
-class NetworkShim(HeldNetwork, PyTorchShim):
-    """A `HeldNetwork` as Thinc's models use it.
+class Prepared(NamedTuple):
+    """A network that is prepared for prediction on a CPU.
 
-    It differs from the shim of Thinc 8.3. Averaged weights reach the network, and the trained ones
-    come back even after an exception. Prediction changes only what is remembered, so threads can
-    share the network; on a CPU it doesn't need torch. Nothing is pickled when it is saved. A copy
-    is optimized separately from its original.
+    version: The shim's version when it was prepared.
+    vocabulary: The vocabulary.
+    reader: Computes what the network computes.
     """
 
-    def __init__(self, network_class: str, settings: dict[str, Any]):
-        """Prepare a network; `build` or `from_bytes` makes it.
+    version: object
+    vocabulary: Vocabulary
+    reader: Reader
 
-        network_class (str): Name of a class in `network/encoder.py`.
-        settings (dict[str, Any]): The arguments that the config decides; plain values.
+
+class NetworkShim(PyTorchShim):
+    """Hold a network and its vocabulary. The network is made when its sizes are known.
+
+    It differs from Thinc's shim: averaged weights reach the network, and the trained ones come back
+    even after an exception; prediction changes nothing but a cache, so threads can share it, and
+    needs no PyTorch on a CPU; nothing is pickled on saving; a copy is optimized separately.
+
+    Only one thread at a time may change the weights. Meanwhile, predictions in other threads see
+    old weights, new ones or, during an optimizer's step or `use_params`, some of both. Whatever
+    was prepared or cached of old weights isn't used after the change.
+
+    config: The settings.
+    """
+
+    def __init__(self, config: EncoderConfig):
+        """Prepare a network; `build` or `from_bytes` makes it."""
+        # Not that of `PyTorchShim`, which needs PyTorch.
+        Shim.__init__(self, None)
+        self.config = config
+        self._snapshot = Snapshot()
+        self._prepared: Prepared | None = None
+        self._version = object()  # replaced after each change of the weights
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no network yet."""
+        return self._snapshot.sizes is None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary; ValueError if there is no network yet."""
+        vocabulary = self._require_snapshot().vocabulary
+        assert vocabulary is not None
+        return vocabulary
+
+    @property
+    def vector_width(self) -> int:
+        """Width of the static vectors that the network reads; 0 for none."""
+        return self._sizes.vector_width
+
+    @property
+    def network(self) -> Any:
+        """The PyTorch network; made when it is first needed, if the weights were loaded."""
+        snapshot = self._require_snapshot()
+        if snapshot.network is not None:
+            return snapshot.network
+        torch = require_torch()
+        with self._changing():
+            with torch.device("meta"):  # random weights would take time
+                network = encoder.network_of(self.config, self._sizes)
+            weights = snapshot.all_weights().items()
+            state = {name: torch.tensor(values, device="cpu") for name, values in weights}
+            network.load_state_dict(state, strict=True, assign=True)
+            network = network.to(get_torch_default_device())
+            self._snapshot = snapshot._replace(weights=None, network=network)
+        return network
+
+    @property
+    def device(self) -> Any:
+        """The `torch.device` of the network."""
+        return next(self.network.parameters()).device
+
+    def build(self, vocabulary: Vocabulary, *, vector_width: int = 0, n_labels: int = 0) -> None:
+        """Make the network, with random weights.
+
+        vocabulary (Vocabulary): The vocabulary.
+        vector_width (int): Width of the static vectors, if it reads any.
+        n_labels (int): Number of labels, if it scores any.
         """
-        # Thinc's shim prepares mixed precision in its own constructor, which needs torch.
-        Shim.__init__(self, None, config=settings)
-        HeldNetwork.__init__(self, network_class)
+        torch = require_torch()
+        sizes = Sizes(**vocabulary.sizes, vector_width=vector_width, n_labels=n_labels)
+        with self._changing(), torch.device("cpu"):
+            network = encoder.network_of(self.config, sizes).to(get_torch_default_device())
+            self._snapshot = Snapshot(sizes, vocabulary, None, network)
 
-    def predict(  # type: ignore[override]  # types are described when they are needed
-        self,
-        parts: Iterable[tuple[Ints1d, Windows]],
-        describe: Callable[..., Any],
-        *,
-        bf16: bool = False,
+    def take_over(self, pretrained: "NetworkShim") -> None:
+        """Take over the words and the weights of an encoder, and make a new output layer.
+
+        RAISES: ValueError if the encoder reads static vectors of another width.
+        """
+        if pretrained.vector_width != self.vector_width:
+            raise ValueError(
+                f"it reads word vectors of width {pretrained.vector_width}, and those of the "
+                f"pipeline have width {self.vector_width}"
+            )
+        weights = dict(pretrained._require_snapshot().all_weights())
+        vocabulary, rows = merge(pretrained.vocabulary, self.vocabulary, self.config.max_words)
+        for kind, name in zip(KINDS, EMBEDDINGS, strict=True):
+            if name in weights:
+                weights[name] = weights[name][rows[kind]]
+        is_new = rows["words"] == UNKNOWN
+        weights["words.weight"][1:][is_new[1:]] = 0  # rows are differences from UNKNOWN
+        sizes = self._sizes
+        self.build(vocabulary, vector_width=sizes.vector_width, n_labels=sizes.n_labels)
+        with self._changing():
+            state = {name: xp2torch(values) for name, values in weights.items()}
+            self.network.load_state_dict(state, strict=False)
+
+    def learn(self, news: News) -> None:
+        """Let the vocabulary grow. The network makes room first, so that threads can predict
+        meanwhile. No prediction changes.
+        """
+        network, snapshot, vocabulary = self.network, self._snapshot, self.vocabulary
+        sizes = vocabulary.sizes_with(news)
+        with self._changing():
+            network.grow(**sizes)
+            self._snapshot = snapshot._replace(sizes=self._sizes._replace(**sizes))
+        vocabulary.learn(news)
+
+    def grow_output(self, n_labels: int) -> None:
+        """Add labels at the end."""
+        network, snapshot = self.network, self._snapshot
+        with self._changing():
+            network.grow_output(n_labels)
+            self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
+
+    def prepare(self) -> Prepared:
+        """Return the network, prepared for prediction on a CPU; ValueError if there is none yet."""
+        version, prepared = self._version, self._prepared
+        if prepared is None or prepared.version is not version:
+            snapshot, vocabulary = self._require_snapshot(), self.vocabulary
+            # If the weights change meanwhile, the version is outdated, and this is used only once.
+            reader = reader_of(self.config, snapshot.finite_weights())
+            self._prepared = prepared = Prepared(version, vocabulary, reader)
+        return prepared
+
+    def predict(  # type: ignore[override]  # types are described only if they are not cached
+        self, keys: Keys1d, parts: Iterable[tuple[Ints1d, Windows]], describe: Describe
     ) -> Iterator[tuple[Ints1d, Floats2d]]:
         """Run the network without gradients. Safe to call from many threads at a time.
 
-        parts (Iterable[tuple[Ints1d, Windows]]): The tokens and the windows of each part of the
-            batch, as arrays; of each type a number by which it is known in other batches, too.
-        describe (Callable): Takes the numbers of some types and, as `vocabulary`, what ids mean;
-            returns the `TypeIds`.
-        bf16 (bool): Whether a GPU computes in bfloat16; a CPU doesn't.
+        keys (Keys1d): (tokens,) the key of each token's type.
+        parts (Iterable[tuple[Ints1d, Windows]]): What `windows.split` yields.
+        describe (Callable): Takes the keys of some types, and the vocabulary; returns the
+            `TypeIds`.
         YIELDS (tuple[Ints1d, Floats2d]): The tokens of each part, and the network's output.
         """
         if self._is_on_gpu:
             for tokens, windows in parts:
-                yield tokens, self._predict_on_gpu(windows, describe, bf16)
+                yield tokens, self._predict_on_gpu(keys, windows, describe)
             return
         prepared = self.prepare()
-        reader, describe = prepared.reader, partial(describe, vocabulary=prepared.vocabulary)
+        reader, vocabulary = prepared.reader, prepared.vocabulary
         for tokens, windows in parts:
-            yield tokens, cast(Floats2d, reader.read(windows, describe))
+            yield tokens, reader.read(keys, windows, lambda some: describe(some, vocabulary))
 
     def begin_update(  # type: ignore[override]  # the dropout rate is an argument here
-        self, types: Any, windows: Any, dropout: float = 0.0, *, bf16: bool = False
+        self, types: TypeIds, of_tokens: Ints1d, windows: Windows, dropout: float = 0.0
     ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
-        types (TypeIds): The types, as arrays.
-        windows (Windows): The windows to read, as arrays.
+        types (TypeIds): The types.
+        of_tokens (Ints1d): (tokens,) the type of each token.
+        windows (Windows): The windows.
         dropout (float): The dropout rate.
-        bf16 (bool): As for `predict`; weights, gradients and output stay in fp32.
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
-            of the loss with respect to it and adds up the gradients of the parameters.
+            of the loss with respect to it, and adds up the gradients of the parameters.
         """
-        network = self.network
-        from ..network.training import training
-
-        with training(self.device.type, bf16=bf16 and self._computes_bf16):
-            output, _ = network(self._to_tensors(types), self._to_tensors(windows), dropout)
+        require_torch()
+        network, device = self.network, self.device
+        with runtime.training(device.type):
+            indices = xp2torch(of_tokens, device=device)
+            arrays = self._to_tensors(types), indices, self._to_tensors(windows)
+            output, _ = network(*arrays, dropout)
 
         def backprop(d_output: Floats2d) -> None:
             if len(d_output):
-                with training(output.device.type):
+                with runtime.training(output.device.type):
                     output.backward(xp2torch(d_output, device=output.device))
 
-        return cast(Floats2d, torch2xp(output.detach())), backprop
+        return torch2xp(output.detach()), backprop
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Move the network to another device."""
-        if device_type == "gpu" or self._learnt.network is not None:
+        if device_type == "gpu" or self._snapshot.network is not None:
             network = self.network
             with self._changing():
                 network.to(f"cuda:{device_id}" if device_type == "gpu" else device_type)
 
     def finish_update(self, optimizer: Optimizer) -> None:
-        """Let the optimizer change the parameters, in place, and forget the gradients."""
+        """Let the optimizer change the parameters, in place, and delete the gradients."""
         network = self.network
         with self._changing():
             for name, parameter in network.named_parameters():
                 if parameter.grad is not None:
-                    values = cast(FloatsXd, torch2xp(parameter.data))
-                    gradient = cast(FloatsXd, torch2xp(parameter.grad))
+                    values, gradient = torch2xp(parameter.data), torch2xp(parameter.grad)
                     new, _ = optimizer((self.id, name), values, gradient)
                     updated = xp2torch(new, device=parameter.device)
-                    if updated.data_ptr() != parameter.data_ptr():  # mostly done in place
+                    if updated.data_ptr() != parameter.data_ptr():  # usually updated in place
                         parameter.data.copy_(updated)
                     parameter.grad = None
 
     @contextmanager
-    def use_params(self, params: dict[tuple[int, str], FloatsXd]) -> Iterator[None]:
-        """Put other values, such as an optimizer's averages, in place of the parameters.
+    def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
+        """Replace the parameters by other values for a while, such as an optimizer's averages.
 
-        params (dict[tuple[int, str], FloatsXd]): By shim id and name of the parameter; the
-            parameters that have no entry keep their values.
+        params (dict[tuple[int, str], FloatsXd]): By shim id and parameter name; parameters without
+            an entry keep their values.
         """
-        network = self._learnt.network
+        network = self._snapshot.network
         parameters = dict(network.named_parameters()) if network is not None else {}
         parameters = {name: p for name, p in parameters.items() if (self.id, name) in params}
         trained = {name: parameter.data.clone() for name, parameter in parameters.items()}
@@ -131,18 +251,18 @@ class NetworkShim(HeldNetwork, PyTorchShim):
                         parameters[name].data.copy_(values)
 
     def to_bytes(self) -> bytes:
-        """Serialize all that was configured and learnt; see `learnt.save`."""
-        return save(self._learnt, self.network_class, self.cfg)
+        """Serialize what was learnt; see `weights.save`."""
+        return save(self._snapshot, self.config)
 
     def from_bytes(self, bytes_data: bytes) -> "NetworkShim":
-        """Load what was saved; see `learnt.load`. What is refused leaves the network as it was. An
-        optimizer that trained the old weights begins anew with the loaded ones.
+        """Load what was saved; see `weights.load`. If it is refused, the network stays as it was.
+        An optimizer that trained the old weights starts afresh with the loaded ones.
         """
-        self._learnt = load(bytes_data, self.network_class, self.cfg)
+        self._snapshot = load(bytes_data, self.config)
         self._version = object()
         self._renew_id()
-        if not self._learnt.is_empty and not isinstance(get_current_ops(), NumpyOps):
-            self.network  # noqa: B018  # to the GPU
+        if not self.is_empty and not isinstance(get_current_ops(), NumpyOps):
+            self.network  # noqa: B018  # moves it to the GPU
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -154,34 +274,72 @@ class NetworkShim(HeldNetwork, PyTorchShim):
         self._renew_id()
 
     def _renew_id(self) -> None:
-        """Take an id that no optimizer knows."""
-        with Shim.global_id_lock:
-            Shim.global_id += 1
-            self.id = Shim.global_id
+        """Take an id that no optimizer knows: that of a new shim."""
+        self.id = Shim(None).id
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change weights, with PyTorch in the calling thread; then forget what was prepared."""
+        try:
+            with runtime.training():
+                yield
+        finally:
+            self._version = object()
+
+    def _require_snapshot(self) -> Snapshot:
+        snapshot = self._snapshot
+        if snapshot.sizes is None:
+            raise ValueError(
+                "The model has no weights yet: initialize it with training data "
+                "(nlp.initialize or spacy train), or load a trained pipeline."
+            )
+        return snapshot
+
+    @property
+    def _sizes(self) -> Sizes:
+        sizes = self._require_snapshot().sizes
+        assert sizes is not None
+        return sizes
 
     @property
     def _is_on_gpu(self) -> bool:
-        return self._learnt.network is not None and self.device.type != "cpu"
+        return self._snapshot.network is not None and self.device.type != "cpu"
 
-    @property
-    def _computes_bf16(self) -> bool:
-        from ..network.precision import computes_bf16
+    def _predict_on_gpu(self, keys: Keys1d, windows: Windows, describe: Describe) -> Floats2d:
+        snapshot = self._require_snapshot()
+        some, positions = numpy.unique(windows.tokens, return_inverse=True)
+        distinct, of_tokens = numpy.unique(keys[some], return_inverse=True)
+        assert snapshot.vocabulary is not None
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            ids = self._to_tensors(describe(distinct.tolist(), snapshot.vocabulary))
+            indices = xp2torch(of_tokens, device=self.device)
+            arrays = ids, indices, self._to_tensors(windows._replace(tokens=positions))
+            output, _ = snapshot.network(*arrays)
+            return torch2xp(output)
 
-        return computes_bf16(self.device.type)
-
-    def _predict_on_gpu(
-        self, windows: Windows, describe: Callable[..., Any], bf16: bool
-    ) -> Floats2d:
-        import torch
-
-        learnt, device_type = self._require_learnt(), self.device.type
-        numbers, types = numpy.unique(windows.types, return_inverse=True)
-        autocast = torch.autocast(device_type, torch.bfloat16, enabled=bf16 and self._computes_bf16)
-        with torch.inference_mode(), autocast:
-            ids = self._to_tensors(describe(numbers.tolist(), vocabulary=learnt.vocabulary))
-            output, _ = learnt.network(ids, self._to_tensors(windows._replace(types=types)))
-            return cast(Floats2d, torch2xp(output.float()))
-
-    def _to_tensors(self, ids: Any) -> Any:
+    def _to_tensors(self, arrays: Any) -> Any:
         device = self.device
-        return type(ids)(*(xp2torch(array, device=device) for array in ids))
+        return type(arrays)(*(xp2torch(array, device=device) for array in arrays))
+
+
+def has_network(model: DocModel) -> bool:
+    """Return whether a model is an LSTM encoder or tagger of this package."""
+    return any(isinstance(shim, NetworkShim) for shim in model.shims)
+
+
+def network_of(model: DocModel) -> NetworkShim:
+    """Return the shim of an LSTM encoder or tagger, which has its `network` and its `vocabulary`.
+
+    RAISES: ValueError if the model has another architecture.
+    """
+    for shim in model.shims:
+        if isinstance(shim, NetworkShim):
+            return shim
+    raise ValueError(f"the model {model.name!r} is no LSTM encoder or tagger")
+
+
+def is_tagger(model: DocModel) -> bool:
+    """Return whether a model has the architecture `spacy-lstm-tagger.LSTMTagger.v1`, without a
+    CRF over it.
+    """
+    return has_network(model) and isinstance(network_of(model).config, TaggerConfig)

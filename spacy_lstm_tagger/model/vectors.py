@@ -1,30 +1,37 @@
-"""Word forms in, their static vectors out."""
+"""Static word vectors: look-up, fingerprints, and vectors made of a lexicon's classes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import repeat
+from pathlib import Path
+from typing import Any
 
 import numpy
-from spacy.attrs import NAMES
+import srsly
+from spacy.attrs import NAMES, ORTH
+from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
+from spacy.training.initialize import load_vectors_into_model
+from spacy.util import registry
 from spacy.vectors import Mode, Vectors
 from spacy.vocab import Vocab
-from thinc.api import get_array_module, to_numpy
+from thinc.api import get_array_module, get_current_ops, to_numpy
 
-from ..prediction.inputs import Floats2d, Ints1d
+from .types import Floats2d, Keys1d
 
 StringOf = Callable[[int], str]
-MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that powers of it are (Knuth 1998, section 6.4)
+Classes = Mapping[str, Sequence[str]]  # the classes of each word form
+
+MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so its powers are odd, too (Knuth 1998, section 6.4)
 NO_ROW = -1
-OTHER_CASES = (str.lower, str.title)  # in which forms that have no vector are looked up
-SAMPLE = 64  # rows, at most, by which a table is known again
+SAMPLE = 64  # rows at most that the fingerprint of a table reads
 
 
 def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> Floats2d:
-    """Look up the vectors of word forms in a vocab, by the attribute that its vectors have as keys:
-    the form itself, or what the vocab knows of the form without a text, such as its lower case. A
-    form that has no vector gets that of its lower case; if there is none, that of its title case.
+    """Look up the vectors of word forms. A form without a vector gets that of its lower case or, if
+    there is none, of its title case. If the vectors have another attribute than the form as their
+    key, the vocab says what it knows of the form without a text.
 
     vocab (Vocab): The vocab.
     forms (Sequence[int]): The hashes of the forms.
@@ -32,7 +39,7 @@ def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> F
     RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
     """
     vectors = vocab.vectors
-    if is_floret(vectors):  # which makes one of any form
+    if is_floret(vectors):
         return to_numpy(vectors.get_batch(list(map(string_of, forms)))).astype("float32")
     name, row_of = NAMES[vectors.attr].lower(), vectors.key2row.get
 
@@ -40,45 +47,32 @@ def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> F
         return getattr(vocab[form], name)
 
     key_of = get_string_id if name == "orth" else key_in_vocab
-
-    def find(keys: Sequence[int]) -> Ints1d:
-        return numpy.fromiter(map(row_of, keys, repeat(NO_ROW)), dtype="int64", count=len(keys))
-
-    rows = find(forms if name == "orth" else [key_of(string_of(form)) for form in forms])
-    for in_case in OTHER_CASES:
-        missing = numpy.flatnonzero(rows == NO_ROW)
-        if not len(missing):
-            break
-        others = [in_case(string_of(forms[i])) for i in missing.tolist()]
-        rows[missing] = find(list(map(key_of, others)))
+    keys = forms if name == "orth" else [key_of(string_of(form)) for form in forms]
+    rows = numpy.fromiter(map(row_of, keys, repeat(NO_ROW)), dtype="int64", count=len(forms))
+    for i in numpy.flatnonzero(rows == NO_ROW).tolist():
+        others = (row_of(key_of(other), NO_ROW) for other in _other_cases(string_of(forms[i])))
+        rows[i] = next((row for row in others if row != NO_ROW), NO_ROW)
     on_their_device = get_array_module(vectors.data).asarray(rows)
     found = to_numpy(vectors.data[on_their_device]).astype("float32", copy=False)
     found[rows == NO_ROW] = 0
     return found
 
 
-def in_all_cases(form: str) -> list[str]:
-    """Return a form in the cases in which its vector is looked up, one after another."""
-    return [form, *(in_case(form) for in_case in OTHER_CASES)]
-
-
-def check_finite(vectors: Floats2d, forms: Sequence[str]) -> None:
-    """Raise a ValueError if the vector of a form has values that are no finite numbers."""
-    finite = numpy.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        form = forms[int(finite.argmin())]
-        raise ValueError(f"the word vector of {form!r} has values that are no finite numbers")
+def _other_cases(form: str) -> Iterator[str]:
+    """Yield the fallbacks for a form without an entry: its lower case and its title case."""
+    yield form.lower()
+    yield form.title()
 
 
 def is_floret(vectors: Vectors) -> bool:
-    """Return whether vectors are made of parts of words, each time anew, which takes long."""
+    """Return whether vectors are computed from character n-grams (floret): every form has one, and
+    each look-up takes long.
+    """
     return vectors.mode == Mode.floret
 
 
-def fingerprints(vectors: Floats2d) -> Ints1d:
-    """Return (rows,) a number for each row: equal where the rows are, and else, but for chance,
-    another one. It is 0 for a row of zeros.
-    """
+def fingerprints(vectors: Floats2d) -> Keys1d:
+    """Return (rows,) a hash of each row; 0 for a row of zeros."""
     if vectors.shape[1] % 2:
         vectors = numpy.pad(vectors, ((0, 0), (0, 1)))
     bits = numpy.ascontiguousarray(vectors).view("uint64")
@@ -86,16 +80,24 @@ def fingerprints(vectors: Floats2d) -> Ints1d:
 
 
 @cache
-def _powers(n: int) -> Ints1d:
+def _powers(n: int) -> Keys1d:
     return numpy.full(n, MULTIPLIER, dtype="uint64").cumprod()
 
 
 def table_fingerprint(vectors: Vectors) -> numpy.uint64:
-    """Return a number for all vectors, made of some rows of their table: another one if they were
-    exchanged, but not if a few numbers were changed in place.
+    """Return a hash of some rows of a table: it changes if the table is replaced, but not always if
+    single numbers are changed in place.
     """
     some = vectors.data[:: 1 + len(vectors.data) // SAMPLE]
     return fingerprints(to_numpy(some).astype("float32")).sum()
+
+
+def check_finite(vectors: Floats2d, forms: Sequence[str]) -> None:
+    """Raise a ValueError if the vector of a form contains NaN or infinity."""
+    finite = numpy.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        form = forms[int(finite.argmin())]
+        raise ValueError(f"the word vector of {form!r} contains NaN or infinity")
 
 
 def check_vectors(docs: Sequence[Doc], width: int) -> None:
@@ -103,9 +105,94 @@ def check_vectors(docs: Sequence[Doc], width: int) -> None:
     for vocab in {id(doc.vocab): doc.vocab for doc in docs}.values():
         if vocab.vectors_length != width or not vocab.vectors.shape[0]:
             found = (
-                f"they are {vocab.vectors_length} wide" if vocab.vectors_length else "it has none"
+                f"vectors of width {vocab.vectors_length}" if vocab.vectors_length else "no vectors"
             )
             raise ValueError(
-                f"the model reads word vectors {width} wide, which it was trained with, but those "
-                f"of the Doc's vocab don't fit: {found}. Give the pipeline the vectors that it had."
+                f"the model was trained with word vectors of width {width}, but the vocab of the "
+                f"Doc has {found}. Give the pipeline the vectors it was trained with."
             )
+
+
+@registry.callbacks("spacy-lstm-tagger.add_vectors.v1")
+def create_vector_adder(
+    *, vectors: str | None = None, lexicon: str | None = None
+) -> Callable[[Language], None]:
+    """Return a callback for [initialize] before_init that gives a pipeline word vectors, the
+    classes of words in a lexicon, or both side by side.
+
+    vectors (str | None): An installed pipeline or a folder that has vectors.
+    lexicon (str | None): A file with a JSON object: for each word form a list of classes, whatever
+        their names, such as {"walks": ["noun plural", "verb"]}. It need not be complete. A form
+        that is missing has the classes of its lower case or, if that is missing, of its title case.
+    RETURNS (Callable[[Language], None]): The callback.
+    """
+
+    def add_vectors(nlp: Language) -> None:
+        if nlp.config.interpolate()["initialize"]["vectors"] is not None:
+            raise ValueError(
+                "spacy-lstm-tagger.add_vectors.v1: [initialize] vectors must be null, since they "
+                "would replace these vectors. Name vectors in [initialize.before_init] only."
+            )
+        if vectors is not None:
+            load_vectors_into_model(nlp, vectors)
+        if lexicon is not None:
+            try:
+                nlp.vocab.vectors = with_classes(nlp.vocab, read_classes(Path(lexicon)))
+            except ValueError as error:
+                raise ValueError(f"the lexicon {lexicon} can't be used: {error}") from None
+
+    return add_vectors
+
+
+def read_classes(path: Path) -> Classes:
+    """Read a lexicon; ValueError if it isn't one."""
+    lexicon = srsly.read_json(path)
+    if not isinstance(lexicon, dict):
+        raise ValueError("it must be a JSON object, with a list of classes for each word form")
+    for form, classes in lexicon.items():
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"its entry {form!r} must be a list of strings, not {classes!r:.80}")
+    return lexicon
+
+
+def with_classes(vocab: Vocab, lexicon: Classes) -> Vectors:
+    """Add a column for each class to the vectors of a vocab: 1 for the forms of the class, else 0.
+    So a network that projects vectors learns an embedding of each class.
+
+    vocab (Vocab): The vocab, with or without vectors.
+    lexicon (Mapping[str, Sequence[str]]): The classes of each word form.
+    RETURNS (Vectors): Vectors of all forms that had one, and of those in the lexicon; forms with
+        the same vector and classes share a row.
+    RAISES: ValueError if there are no classes, or if the vocab's vectors have no row for each form.
+    """
+    old = vocab.vectors
+    if old.shape[0] and (is_floret(old) or old.attr != ORTH):
+        raise ValueError(
+            "the word vectors beside it must have a row for each form; these are computed from "
+            "character n-grams (floret), or have another attribute than the form as their key"
+        )
+    strings, n_columns = vocab.strings, old.shape[1] if old.shape[0] else 0
+    names = sorted(set().union(*lexicon.values()))
+    if not names:
+        raise ValueError("it has no classes")
+    column_of = {name: column for column, name in enumerate(names, n_columns)}
+    forms = {key: strings[key] if key in strings else "" for key in old}  # noqa: SIM401
+    forms |= {strings.add(form): form for form in lexicon}
+    numbers: dict[tuple[int, frozenset[str]], int] = {}
+    rows: dict[int, int] = {}
+    for key, form in forms.items():
+        cases = [form, *_other_cases(form)]
+        keys = (key, *map(get_string_id, cases))
+        row = next((old.key2row[key] for key in keys if key in old.key2row), NO_ROW)
+        classes = next((lexicon[case] for case in cases if case in lexicon), ())
+        rows[key] = numbers.setdefault((row, frozenset(classes)), len(numbers))
+    data: Any = numpy.zeros((len(numbers), n_columns + len(names)), dtype="float32")
+    table: Any = to_numpy(old.data)
+    for (row, of_row), number in numbers.items():
+        if row != NO_ROW:
+            data[number, :n_columns] = table[row]
+        data[number, [column_of[name] for name in of_row]] = 1
+    vectors = Vectors(strings=strings, data=get_current_ops().asarray(data), name=old.name)
+    for key, row in rows.items():
+        vectors.add(key, row=row)
+    return vectors

@@ -1,1 +1,1 @@
-"""PyTorch alone: networks, from ids to scores."""
+"""Networks in PyTorch."""

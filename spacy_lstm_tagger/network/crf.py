@@ -1,6 +1,6 @@
-"""Scores in, the logarithms of marginal probabilities out: a linear-chain CRF while it is trained.
+"""Marginal probabilities of a linear-chain CRF in PyTorch, for training.
 
-`prediction/crf.py` says what a CRF is, and how it predicts; here PyTorch finds its gradients.
+See `prediction/crf.py` for the definition.
 """
 
 from math import log
@@ -15,9 +15,9 @@ def log_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
     """Score each label by the sum over all sequences that have it.
 
     emissions: (positions, labels) sequences one after another; -inf for a label that is excluded.
-    lengths: (sequences,) at least one sequence, of at least one position each.
-    transitions: (labels, labels) the score of going from the one to the other; finite.
-    RETURNS: (positions, labels) the logarithm of the marginal probability of each label, plus a
+    lengths: (sequences,) at least one sequence, each of at least one position.
+    transitions: (labels, labels) the score of going from one label to another; finite.
+    RETURNS: (positions, labels) the logarithm of each label's marginal probability, plus a
         constant for each position.
     """
     both = torch.stack((transitions, transitions.T))  # (2, from, to)
@@ -25,11 +25,11 @@ def log_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
     numbers = torch.finfo(emissions.dtype)
     is_narrow = float(both.detach().max() - both.detach().min()) < log(numbers.eps / numbers.tiny)
 
-    def add_up(scores: Tensor) -> Tensor:
-        scores = scores - scores.detach().amax(dim=-1, keepdim=True)  # by a constant
+    def step(scores: Tensor) -> Tensor:
+        scores = scores - scores.detach().amax(dim=-1, keepdim=True)  # avoids overflow
         if is_narrow:
             return (scores.exp() @ exp_transitions).log()
-        # Exponentials of the lowest transitions would be lost.
+        # The exponentials of the lowest transitions would underflow.
         return (scores[..., None] + both[:, None]).logsumexp(dim=-2)
 
     layout = lay_out(lengths, 2)
@@ -38,8 +38,8 @@ def log_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
         grid = torch.stack(grids, dim=1)  # (steps, 2, sequences)
         scores = emissions.index_select(0, grid.flatten()).view(*grid.shape, -1)
         messages = [torch.zeros_like(scores[0])]
-        for step in scores[:-1]:
-            messages.append(add_up(step + messages[-1]))
+        for step_scores in scores[:-1]:
+            messages.append(step(step_scores + messages[-1]))
         cells.append(torch.stack(messages, dim=1).flatten(1, 2))  # (2, cells, labels)
     before, after = torch.cat(cells, dim=1)
     return emissions + before[layout.cells[0]] + after[layout.cells[1]]

@@ -1,27 +1,27 @@
-"""Integer ids in, vectors (`LSTMEncoder`) and scores (`TaggerNetwork`) out; pure PyTorch.
+"""The LSTM encoder and tagger in PyTorch.
 
-Axes: `types` distinct word forms of a batch, `positions` tokens in the order of their windows,
-`tokens` tokens in the order of their texts, `windows` the stretches that the LSTM reads as one
-sequence each. `TypeIds` and `Windows` say what the ids are.
+Axes: `types` are the distinct word forms of a batch, `tokens` its tokens, `positions` the tokens in
+the order of their windows, `windows` the sequences that the LSTM reads. See `TypeIds` and
+`Windows`.
 
-The modules have no training mode: a call drops as much as its argument says, so one module
-can serve many threads at a time.
+The modules have no training mode: each call gets its dropout rate, so threads can share a module.
 """
 
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from ..prediction.inputs import TypeIds, Windows
-from ..prediction.weights import widths
-from .dropout import drop
+from ..prediction.config import EncoderConfig, Sizes, TaggerConfig
+from ..prediction.types import TypeIds, Windows
 from .growing import GrowingEmbedding, GrowingLinear
 from .lstm import CharacterLSTM, LSTMLayer, State, following, lay_out, neighbours
 
+DROPOUT_BITS = 16  # random bits per value
+
 
 class VectorNetwork(nn.Module):
-    """Make of static vectors what says most about labels: a network with one hidden layer.
+    """A network with one hidden layer over static vectors.
 
     vector_width: Width of the static vectors.
     width: Width of the output; the hidden layer is twice as wide.
@@ -33,105 +33,66 @@ class VectorNetwork(nn.Module):
         self.output = nn.Linear(2 * width, width, bias=False, dtype=torch.float32)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return (types, width)."""
+        """*Shape:* (types, vector_width) to (types, width)."""
         return self.output(self.hidden(vectors).relu())
 
 
 class LSTMEncoder(nn.Module):
-    """Embed each word by all that is known of its form, and run an LSTM over the words.
+    """Embed each word, and run an LSTM over the words.
 
-    The word's embedding, those of its affixes and its projected static vector are added up; what
-    the LSTM over its characters ends with is appended. A static vector that has a width of its own
-    is not added, but appended, too, as a network with a hidden layer returns it. To the LSTM's
-    output for a word, skip connections append its input for this word and, unless it reads left to
-    right only, for the two beside it: that "to" stands before a verb needs no LSTM. `width` is the
-    width of it all.
+    The embeddings of the word and its affixes are added up; the final states of an LSTM over its
+    characters and a projection of its static vector are appended. Skip connections append to the
+    LSTM's output for a word what the LSTM reads of this word and, unless it reads left to right
+    only, of the two words beside it: local cues bypass the LSTM.
 
-    n_words, n_affixes, n_characters: Sizes of the vocabulary, UNKNOWN not counted.
-    vector_width: Width of the static vectors.
-    word_width: Width of the embedding of a word, and of each of its affixes.
-    character_width: Width of the embedding of a character.
-    character_lstm_width: Width of the LSTM over characters, per direction; 0 for none.
-    lstm_width: Width of the LSTM over words, per direction.
-    depth: Number of layers of the LSTM over words.
-    bidirectional: Whether both LSTMs run in both directions, or left to right only.
-    affixes: Whether to read affixes.
-    include_static_vectors: Whether to read static vectors.
-    static_vector_width: Width of what is appended for the static vector; 0 to add it to the word's
-        embedding.
-    lookahead: How many of the words that follow show their LSTM's outputs, too, if it reads left to
-        right only (after Wang et al. 2016, "Lookahead Convolution Layer").
+    config: The settings.
+    sizes: The sizes that the training data decide.
     """
 
-    def __init__(
-        self,
-        *,
-        n_words: int,
-        n_affixes: int,
-        n_characters: int,
-        vector_width: int,
-        word_width: int,
-        character_width: int,
-        character_lstm_width: int,
-        lstm_width: int,
-        depth: int,
-        bidirectional: bool,
-        affixes: bool,
-        include_static_vectors: bool,
-        static_vector_width: int = 0,
-        lookahead: int = 0,
-    ):
+    def __init__(self, config: EncoderConfig, sizes: Sizes):
         super().__init__()
-        self.directions = directions = 2 if bidirectional else 1
-        self.words = GrowingEmbedding(1 + n_words, word_width, differences=True)
+        self.config = config
+        self.words = GrowingEmbedding(1 + sizes.n_words, config.word_width, differences=True)
         nn.init.zeros_(self.words.weight)
-        self.affixes = GrowingEmbedding(1 + n_affixes, word_width) if affixes else None
-        if self.affixes is not None:
+        self.affixes: GrowingEmbedding | None = None
+        if config.affixes:
+            self.affixes = GrowingEmbedding(1 + sizes.n_affixes, config.word_width)
             nn.init.normal_(self.affixes.weight, std=0.1)
-        self.appends_vectors = bool(static_vector_width)
-        self.vectors: nn.Module | None = None
-        if static_vector_width:
-            self.vectors = VectorNetwork(vector_width, static_vector_width)
-        elif include_static_vectors:
-            self.vectors = nn.Linear(vector_width, word_width, bias=False, dtype=torch.float32)
-        self.characters = (
-            CharacterLSTM(n_characters, character_width, character_lstm_width, directions)
-            if character_lstm_width
-            else None
-        )
-        self.input_width, self.n_inputs, self.width = widths(
-            word_width,
-            character_lstm_width,
-            lstm_width,
-            bidirectional,
-            lookahead,
-            static_vector_width,
-        )
-        self.lookahead = lookahead
-        self.output_width = self.width
+        self.vectors: VectorNetwork | None = None
+        if config.include_static_vectors:
+            self.vectors = VectorNetwork(sizes.vector_width, config.word_width)
+        self.characters: CharacterLSTM | None = None
+        if config.character_lstm_width:
+            self.characters = CharacterLSTM(
+                sizes.n_characters,
+                config.character_width,
+                config.character_lstm_width,
+                config.directions,
+            )
+        widths = [config.input_width, *[config.directions * config.lstm_width] * config.depth]
         self.layers = nn.ModuleList(
-            LSTMLayer(directions * lstm_width if i else self.input_width, lstm_width, directions)
-            for i in range(depth)
+            LSTMLayer(below, config.lstm_width, config.directions) for below, _ in pairwise(widths)
         )
 
     def forward(
         self,
         types: TypeIds,
+        of_tokens: Tensor,
         windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
         """Embed the types of a batch, and read its windows: `embed` and `read` in one."""
-        return self.read(self.embed(types), windows, dropout, state)
+        return self.read(self.embed(types), of_tokens, windows, dropout, state)
 
     def embed(self, types: TypeIds) -> Tensor:
-        """Return (types, input_width): what the LSTM over words reads of each type.
+        """Return (types, input_width): the input of the LSTM over words for each type.
 
-        A word's embedding is its difference from an unknown word, zero at first; so a word that
-        was never seen in training is an unknown word, although it is in the vocabulary.
+        The row of a word is its difference from the row of UNKNOWN, and zeros at first. So a word
+        that is in the vocabulary and was never trained is embedded as UNKNOWN is.
         """
         if not len(types.words):
-            return self.words.weight.new_zeros(0, self.input_width)
+            return self.words.weight.new_zeros(0, self.config.input_width)
         unknown, is_known = self.words.weight[0], (types.words > 0)[:, None]
         vectors = unknown + self.words(types.words) * is_known
         if self.affixes is not None:
@@ -139,15 +100,14 @@ class LSTMEncoder(nn.Module):
         appended = []
         if self.characters is not None:
             appended.append(self.characters(types.spellings, types.spelling_lengths))
-        if self.vectors is not None and self.appends_vectors:
+        if self.vectors is not None:
             appended.append(self.vectors(types.vectors))
-        elif self.vectors is not None:
-            vectors = vectors + self.vectors(types.vectors)
         return torch.cat((vectors, *appended), dim=1)
 
     def read(
         self,
         vectors: Tensor,
+        of_tokens: Tensor,
         windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
@@ -155,33 +115,38 @@ class LSTMEncoder(nn.Module):
         """Run the LSTM over the windows of a batch.
 
         vectors (Tensor): (types, input_width) what `embed` returned.
+        of_tokens (Tensor): (tokens,) the type of each token.
         windows (Windows): The windows, as tensors.
         dropout (float): Rate of dropout on the input and output of each LSTM over words.
-        state (State | None): What the LSTMs start from, one for each window; None for zeros.
-        RETURNS (tuple[Tensor, State | None]): (tokens, width) vectors; and what the LSTMs end
-            with, if they started from a state.
+        state (State | None): The initial state of the LSTMs, for each window; None for zeros.
+        RETURNS (tuple[Tensor, State | None]): (kept, width) vectors; and the final state of the
+            LSTMs, if an initial one was given.
         """
         if not len(windows.lengths):
-            return vectors.new_zeros(0, self.width), state
-        inputs = hidden = drop(vectors.index_select(0, windows.types), dropout)
-        layout = lay_out(windows.lengths, self.directions, padded=state is None)
+            return vectors.new_zeros(0, self.config.width), state
+        directions = self.config.directions
+        inputs = hidden = drop(vectors.index_select(0, of_tokens[windows.tokens]), dropout)
+        layout = lay_out(windows.lengths, directions, padded=state is None)
         ends = []
         for i, layer in enumerate(self.layers):
-            rows = slice(i * self.directions, (i + 1) * self.directions)
-            hidden, end = layer(hidden, layout, state and State(*(part[rows] for part in state)))
+            rows = slice(i * directions, (i + 1) * directions)
+            hidden, end = layer(
+                hidden, layout, state and State(*(values[rows] for values in state))
+            )
             hidden = drop(hidden, dropout)
             ends.append(end)
-        beside = neighbours(inputs, windows.lengths) if self.n_inputs == 3 else ()
-        ahead = (following(hidden, windows.lengths, 1 + i) for i in range(self.lookahead))
+        n_following = self.config.n_states - directions
+        ahead = (following(hidden, windows.lengths, 1 + i) for i in range(n_following))
+        beside = neighbours(inputs, windows.lengths) if self.config.n_skips == 3 else ()
         outputs = torch.cat((hidden, *ahead, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
         return outputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
 
     def grow(self, *, n_words: int, n_affixes: int, n_characters: int) -> None:
-        """Make room for a larger vocabulary. What is new is what is UNKNOWN until it is trained.
+        """Make room for a larger vocabulary. New rows equal UNKNOWN until they are trained.
 
-        n_words, n_affixes, n_characters (int): As for the constructor.
+        n_words, n_affixes, n_characters (int): The new sizes, as in `Sizes`.
         """
         self.words.grow(1 + n_words)
         if self.affixes is not None:
@@ -191,36 +156,64 @@ class LSTMEncoder(nn.Module):
 
     def start(self, n_windows: int) -> State:
         """Return the `State` before the first token: zeros."""
-        lstms = [lstm for layer in self.layers for lstm in layer.lstms]  # type: ignore[union-attr]
-        zeros = self.words.weight.new_zeros(len(lstms), n_windows, lstms[0].hidden_size)
+        n_lstms = self.config.depth * self.config.directions
+        zeros = self.words.weight.new_zeros(n_lstms, n_windows, self.config.lstm_width)
         return State(zeros, zeros)
 
 
 class TaggerNetwork(LSTMEncoder):
-    """Score each label for each token: a linear layer over an `LSTMEncoder`.
+    """A linear layer over an `LSTMEncoder`, which scores each label for each token.
 
-    n_labels: Number of labels.
-    sizes_and_widths: As `LSTMEncoder` takes them.
+    config: The settings.
+    sizes: The sizes that the training data decide.
     """
 
-    def __init__(self, *, n_labels: int, **sizes_and_widths: Any):
-        super().__init__(**sizes_and_widths)
-        self.output = GrowingLinear(self.width, n_labels)
-        self.output_width = n_labels
+    def __init__(self, config: TaggerConfig, sizes: Sizes):
+        super().__init__(config, sizes)
+        self.output = GrowingLinear(config.width, sizes.n_labels)
 
     def grow_output(self, n_labels: int) -> None:
-        """Add labels at the end. Until they are trained, they change no prediction."""
+        """Add labels at the end. They change no prediction until they are trained."""
         self.output.grow(n_labels)
-        self.output_width = n_labels
 
     def read(
         self,
         vectors: Tensor,
+        of_tokens: Tensor,
         windows: Windows,
         dropout: float = 0.0,
         state: State | None = None,
     ) -> tuple[Tensor, State | None]:
-        """Return (tokens, labels) scores, and the LSTMs' `State`; arguments as the encoder's."""
-        outputs, state = super().read(vectors, windows, dropout, state)
-        with torch.autocast(outputs.device.type, enabled=False):  # close scores need all digits
-            return self.output(outputs.to(self.output.weight.dtype)), state
+        """Return (kept, labels) scores, and the LSTMs' `State`; arguments as for the encoder."""
+        outputs, state = super().read(vectors, of_tokens, windows, dropout, state)
+        return self.output(outputs), state
+
+
+def network_of(config: EncoderConfig, sizes: Sizes) -> LSTMEncoder:
+    """Make the network of a config, with random weights."""
+    if isinstance(config, TaggerConfig):
+        return TaggerNetwork(config, sizes)
+    return LSTMEncoder(config, sizes)
+
+
+def drop(vectors: Tensor, rate: float) -> Tensor:
+    """Set values to zero at random, and scale the others up (dropout, Srivastava et al. 2014).
+
+    On a CPU, PyTorch draws a random number of 32 bits for each value, one by one, which takes a
+    tenth of a training step. Here four values share one number of 64 bits.
+
+    vectors (Tensor): Of any shape.
+    rate (float): The dropout rate, to a precision of 1 / 65,536.
+    RETURNS (Tensor): Of the same shape and type.
+    RAISES: ValueError if the rate is not from 0 to 1.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"dropout = {rate} must be from 0 to 1.")
+    if not rate:
+        return vectors
+    n_draws = -(-vectors.numel() * DROPOUT_BITS // 64)
+    draws = torch.empty(n_draws, dtype=torch.int64, device=vectors.device).random_(-(2**63), None)
+    bits = draws.view(torch.int16)[: vectors.numel()].view_as(vectors)
+    n_dropped = max(1, round(rate * 2**DROPOUT_BITS))  # of all values that the bits can have
+    kept = bits > n_dropped - 1 - 2 ** (DROPOUT_BITS - 1)
+    return vectors * (kept.to(vectors.dtype) / max(1 - rate, 2**-DROPOUT_BITS))

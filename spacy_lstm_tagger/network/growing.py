@@ -1,8 +1,8 @@
-"""Layers that get more rows while they are trained: embeddings, and an output layer.
+"""Layers that can get more rows during training: embeddings, and an output layer.
 
-Rows that are added are parameters of their own. So an optimizer that keeps something of each
-parameter, such as its mean or its momentum, has nothing to resize: it meets a new parameter, and
-what it knows of the others stays. A state that is saved has all rows in one piece.
+New rows are separate parameters. So an optimizer that stores momentum or averages of each
+parameter has nothing to resize: it meets a new parameter, and keeps what it stored of the others.
+In a saved state, all rows are one array.
 """
 
 from string import digits
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SMALLEST_BLOCK = 1024  # rows that an embedding gets at least, so that blocks stay few
-GROWTH = 2  # an embedding gets a part of the rows that it has: one in so many
+SMALLEST_BLOCK = 1024  # rows that an embedding grows by at least, so that blocks stay few
+GROWTH = 2  # an embedding grows by at least 1 / GROWTH of its rows
 
 
 class Growing(nn.Module):
-    """A layer whose parameters come in blocks of rows: "weight", "weight1", "weight2" and so on."""
+    """A layer whose parameters are blocks of rows: "weight", "weight1", "weight2" and so on."""
 
     def add_block(self, name: str, rows: Tensor) -> None:
         """Add rows below those of a parameter."""
@@ -24,7 +24,7 @@ class Growing(nn.Module):
         self.register_parameter(f"{name}{number}", nn.Parameter(rows.detach().clone()))
 
     def blocks(self, name: str) -> list[Tensor]:
-        """Return the blocks of a parameter, the first rows first."""
+        """Return the blocks of a parameter in order."""
         return [block for key, block in self.named_parameters() if key.rstrip(digits) == name]
 
     def joined(self, name: str) -> Tensor:
@@ -39,13 +39,13 @@ class Growing(nn.Module):
 
 
 class GrowingEmbedding(Growing, nn.Embedding):
-    """An embedding that can get more rows. They begin as what row 0 is, that of UNKNOWN, and are
-    trained as differences from it.
+    """An embedding that can get more rows. New rows equal row 0, the row of UNKNOWN, at first, and
+    are trained as differences from it.
 
-    n_rows: How many rows it has at first.
+    n_rows: Initial number of rows.
     width: Width of a row.
-    differences: Whether all rows but row 0 are differences from it, not only those that are added.
-        Then a row is returned as it is: as a difference.
+    differences: Whether the first rows are differences from row 0, too. Then all rows are returned
+        as differences.
     """
 
     def __init__(self, n_rows: int, width: int, *, differences: bool = False):
@@ -69,7 +69,7 @@ class GrowingEmbedding(Growing, nn.Embedding):
 
     @property
     def _start(self) -> Tensor | int:
-        """What the rows that were added are differences from."""
+        """The row that new rows are differences from, if they are not returned as differences."""
         return 0 if self.differences else self.weight[:1]
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class GrowingEmbedding(Growing, nn.Embedding):
         first, *others = self.blocks("weight")
         if not others:
             return nn.functional.embedding(ids, first)
-        # Block by block: a table of all of them would be copied, and so would its gradient.
+        # Block by block: joining them would copy all rows, and their gradient.
         flat, begin, places, rows = ids.flatten(), 0, [], []
         for block in (first, *others):
             place = ((flat >= begin) & (flat < begin + len(block))).nonzero()[:, 0]
@@ -93,14 +93,14 @@ class GrowingLinear(Growing, nn.Linear):
     """A linear layer with a bias that can get more outputs.
 
     input_width: Width of the input.
-    n_outputs: Width of the output at first.
+    n_outputs: Initial width of the output.
     """
 
     def __init__(self, input_width: int, n_outputs: int):
         super().__init__(input_width, n_outputs, dtype=torch.float32)
 
     def grow(self, n_outputs: int) -> None:
-        """Add outputs. Each is the mean of those that there are, so it is never the highest."""
+        """Add outputs. Each is the mean of the existing ones, so it is never the highest."""
         n_new = n_outputs - len(self.joined("bias"))
         if n_new:
             for name in ("weight", "bias"):

@@ -1,20 +1,18 @@
-"""Hidden states in, how surprising the words beside them are out; pure PyTorch."""
+"""Language-model loss, for pretraining."""
 
 from torch import Tensor, nn
 
-CUTOFFS = (
-    1000,
-    5000,
-)  # more frequent words get more of the width, and less time (Grave et al. 2017)
+# Ranks that divide frequent words from rarer ones, which get less width (Grave et al. 2017).
+CUTOFFS = (1000, 5000)
 
 
 class NeighbourPredictor(nn.Module):
-    """Guess the next word from what an LSTM knows after each word, and the word before from what
-    one that reads backwards knows (Peters et al. 2017; Rei 2017).
+    """Predict the next word from the hidden state after each word; for an LSTM that also reads
+    backwards, predict the previous word from its backward state (Peters et al. 2017; Rei 2017).
 
-    n_words: How many words it tells apart, at least 2.
+    n_words: Number of words in the softmax, at least 2.
     lstm_width: Width of the LSTM, per direction.
-    directions: 1 for left to right only, 2 for right to left as well.
+    directions: 1 for left to right only, 2 for both.
     """
 
     def __init__(self, n_words: int, lstm_width: int, directions: int):
@@ -26,19 +24,18 @@ class NeighbourPredictor(nn.Module):
         )
 
     def forward(self, vectors: Tensor, words: Tensor, is_followed: Tensor) -> Tensor:
-        """Return (1,) the sum over all guesses of minus the logarithm of the right word's
-        probability.
+        """Return (1,) the negative log-likelihood, summed over all predictions.
 
-        vectors (Tensor): (tokens, width) what an `LSTMEncoder` of one layer returns: first the
-            hidden states of each direction.
+        vectors (Tensor): (tokens, width) the output of an `LSTMEncoder` of one layer, which begins
+            with the hidden states of each direction.
         words (Tensor): (tokens,) the number of each word.
-        is_followed (Tensor): (tokens,) whether the next token stands in the same text.
+        is_followed (Tensor): (tokens,) whether the next token belongs to the same text.
         """
         before = is_followed.nonzero()[:, 0]
         pairs = (before, before + 1), (before + 1, before)
         hidden = vectors.split(self.lstm_width, dim=1)
-        loss = vectors.sum()[None] * 0  # which has a gradient, even if no word has a neighbour
+        loss = vectors.sum()[None] * 0  # so that there is a gradient even without neighbours
         if len(before):
-            for (known, guessed), states, output in zip(pairs, hidden, self.outputs, strict=False):
-                loss = loss - output(states[known], words[guessed]).output.sum()
+            for (known, target), states, output in zip(pairs, hidden, self.outputs, strict=False):
+                loss = loss - output(states[known], words[target]).output.sum()
         return loss

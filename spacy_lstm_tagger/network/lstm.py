@@ -1,4 +1,4 @@
-"""Sequences in, hidden states out: LSTMs over sequences of mixed lengths; pure PyTorch."""
+"""LSTMs over sequences of mixed lengths."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from .growing import GrowingEmbedding
 
-SIMILARITY = 0.7  # of lengths in a grid: less would cost more padding, more would cost more calls
-SMALL_GRID = 256  # cells; a call costs as much as so many cells of padding
+SIMILARITY = 0.7  # of lengths in a grid; less costs more padding, more costs more calls
+SMALL_GRID = 256  # cells of padding that take as long as a call
 
 
 class State(NamedTuple):
-    """What an LSTM hands from one stretch to the next.
+    """The state of all LSTMs over words, between two parts of a text.
 
     hidden, cell: (layers * directions, windows, width) each; layer by layer, left to right first.
     """
@@ -22,14 +22,14 @@ class State(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How sequences that stand one after another are laid out in grids, those of similar length
-    side by side: time steps down, sequences across.
+    """Sequences that are stored one after another, arranged in grids: a column is a sequence, a row
+    is a time step. Sequences of similar length share a grid.
 
-    columns: For each grid, (columns,) the sequences that are its columns.
-    grids: For each direction of reading, each grid: (steps, columns) the position in each cell.
-        Below the end of a sequence stands the position that it ends with, again and again.
-    cells: For each direction, (positions,) the cell where each position is read, counted row by
-        row and grid by grid.
+    columns: For each grid, (columns,) the sequence in each column.
+    grids: For each direction of reading, for each grid: (steps, columns) the position in each cell.
+        Columns are padded with the last position of their sequence.
+    cells: For each direction, (positions,) the cell that reads each position. Cells are numbered
+        row by row, grid by grid.
     """
 
     columns: list[Tensor]
@@ -38,16 +38,16 @@ class Layout(NamedTuple):
 
 
 def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
-    """Lay out sequences for LSTMs. This takes the place of a `PackedSequence`, which PyTorch runs
-    without oneDNN where lengths are mixed: on a CPU that takes two to three times as long.
+    """Lay out sequences for LSTMs. This replaces `PackedSequence`, for which PyTorch does not use
+    oneDNN if lengths are mixed: on a CPU that takes two to three times as long.
 
-    lengths (Tensor): (sequences,) at least one sequence, of at least one position each.
-    directions (int): 1 for left to right only, 2 for right to left as well.
-    padded (bool): Whether sequences of similar length share a grid, and a small grid takes any
-        length; if not, only sequences of equal length share one.
+    lengths (Tensor): (sequences,) at least one sequence, each of at least one position.
+    directions (int): 1 for left to right only, 2 for both.
+    padded (bool): Whether sequences of similar length share a grid, and sequences of any length a
+        small grid; if not, only sequences of equal length do.
     RETURNS (Layout): The layout.
     """
-    if len(lengths) == 1:  # quickly
+    if len(lengths) == 1:  # fast path
         steps = torch.arange(int(lengths), device=lengths.device)
         both = [steps, steps.flip(0)][:directions]
         return Layout([torch.zeros_like(lengths)], [[grid[:, None]] for grid in both], both)
@@ -80,7 +80,7 @@ def lay_out(lengths: Tensor, directions: int, *, padded: bool = True) -> Layout:
 
 
 def neighbours(vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the vectors before and those after, (positions, width) each; zeros at the ends.
+    """Return the previous and the next vectors, (positions, width) each; zeros at the ends.
 
     vectors (Tensor): (positions, width), sequences one after another.
     lengths (Tensor): (sequences,) each at least 1.
@@ -93,11 +93,11 @@ def neighbours(vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def following(vectors: Tensor, lengths: Tensor, distance: int) -> Tensor:
-    """Return the vectors that follow at a distance, (positions, width); zeros behind the ends.
+    """Return the vectors at a distance to the right, (positions, width); zeros beyond the ends.
 
     vectors (Tensor): (positions, width), sequences one after another.
     lengths (Tensor): (sequences,) each at least 1.
-    distance (int): How many positions later they stand.
+    distance (int): Number of positions.
     """
     ends = lengths.cumsum(0).repeat_interleave(lengths)
     there = torch.arange(len(vectors), device=vectors.device) + distance
@@ -109,7 +109,7 @@ class LSTMLayer(nn.Module):
 
     input_width: Width of the input.
     width: Width of the LSTM, per direction.
-    directions: 1 for left to right only, 2 for right to left as well.
+    directions: 1 for left to right only, 2 for both.
     """
 
     def __init__(self, input_width: int, width: int, directions: int):
@@ -124,12 +124,12 @@ class LSTMLayer(nn.Module):
         """Read sequences.
 
         inputs (Tensor): (positions, input_width).
-        layout (Layout): Which of them are one sequence, and whose outputs are wanted. Without
-            padding, if there is a state.
-        state (State | None): (directions, sequences, width) each, what the LSTMs start from;
-            None for zeros.
-        RETURNS (tuple[Tensor, State | None]): (wanted, directions * width) hidden states; and what
-            the LSTMs end with, if they started from a state.
+        layout (Layout): The arrangement of the sequences; not padded, if there is a state. Its
+            `cells` can be a selection.
+        state (State | None): (directions, sequences, width) each, the initial state; None for
+            zeros.
+        RETURNS (tuple[Tensor, State | None]): (cells, directions * width) hidden states; and the
+            final state, if an initial one was given.
         """
         outputs = []
         end = state and State(*map(torch.empty_like, state))
@@ -147,12 +147,12 @@ class LSTMLayer(nn.Module):
 
 
 class CharacterLSTM(nn.Module):
-    """Read each word character by character (Ling et al. 2015).
+    """An LSTM over the characters of each word (Ling et al. 2015).
 
-    n_characters: Size of the vocabulary, UNKNOWN not counted.
+    n_characters: Number of characters in the vocabulary, without UNKNOWN.
     character_width: Width of the embedding of a character.
     lstm_width: Width of the LSTM, per direction.
-    directions: 1 for left to right only, 2 for right to left as well.
+    directions: 1 for left to right only, 2 for both.
     """
 
     def __init__(self, n_characters: int, character_width: int, lstm_width: int, directions: int):
@@ -165,7 +165,7 @@ class CharacterLSTM(nn.Module):
         """Return (types, directions * lstm_width): the final hidden state for each type.
 
         spellings: (characters,) ids of the characters of all types, one type after another.
-        lengths: (types,) how many characters each type has.
+        lengths: (types,) number of characters of each type.
         """
         layout = lay_out(lengths, len(self.layer.lstms))
         ends = lengths.cumsum(0)

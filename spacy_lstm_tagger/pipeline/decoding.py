@@ -1,138 +1,237 @@
-"""A tagger's model and its scores in; best labels, probabilities and best sequences out.
+"""Decoding: the best labels, the best sequences of labels, and probabilities.
 
-Emissions are the scores that a model gives each label of a token by itself; a CRF joins them to
-sequences. With any other model, each token is decided by itself.
+Emissions are the scores of each label of each word, without those of its neighbours. A CRF scores
+sequences of labels; with any other model, each word is decided independently. Whitespace tokens are
+not words: they are left out of sequences, and none of a model's labels is possible for them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import accumulate, count, islice
+from itertools import count, islice
 from math import prod
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy
+from spacy.attrs import IS_SPACE
 from spacy.tokens import Doc
 from thinc.api import to_numpy
-from thinc.types import Floats2d, Ints1d
 
-from ..model.with_crf import (
-    DocModel,
-    best_path,
-    best_paths,
-    emitter_of,
-    is_crf,
-    marginal_scores,
-)
-from .confidence import check_number
-from .lexicon import Bools2d
+from ..model.architectures import predict_parts
+from ..model.crf import best_path, best_paths, emitter_of, is_crf, marginal_scores
+from ..model.shim import has_network
+from ..model.types import Bools1d, Bools2d, DocModel, Floats2d, Ints1d
+from .constraints import Lexicon, labels_of_forms
+from .probabilities import check_number
 
-LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
+WHITESPACE = -1  # takes the place of the index of a label
+LEAST = 1e-3  # part of a probability that stays where label smoothing explains all of it
 
 
-class LabelIds(list[Ints1d]):
-    """The index of each token's label, for each Doc.
+class Prediction(NamedTuple):
+    """What a component predicts for a batch of Docs.
 
-    probabilities: (tokens, labels) for each Doc; none if they are not asked for.
+    labels: The labels of the component.
+    label_ids: (tokens,) the index of each token's label, for each Doc; -1 for whitespace.
+    probabilities: (tokens, labels) for each Doc, zeros for whitespace; None if they are not stored.
     """
 
-    def __init__(self, label_ids: Iterable[Ints1d], probabilities: Sequence[Floats2d] = ()) -> None:
-        super().__init__(label_ids)
-        self.probabilities = probabilities
+    labels: tuple[str, ...]
+    label_ids: list[Ints1d]
+    probabilities: list[Floats2d] | None = None
 
 
 class Labelling(NamedTuple):
     """A label for each token of a Doc.
 
     labels: The labels.
-    log_probability: The logarithm of the probability that all of them are right at once.
+    log_probability: The logarithm of the probability that all of them are right.
     """
 
     labels: list[str]
     log_probability: float
 
 
-def emissions_of(
-    model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
-) -> list[Floats2d]:
-    """Score the labels of each token by itself.
+class Emissions(NamedTuple):
+    """The emissions of a batch of Docs.
+
+    scores: (words, labels) for each Doc; their softmax gives probabilities. -inf for a label that a
+        word can't have.
+    is_word: (tokens,) for each Doc, which tokens are words.
+    """
+
+    scores: list[Floats2d]
+    is_word: list[Bools1d]
+
+
+def predict(
+    model: DocModel,
+    docs: list[Doc],
+    labels: tuple[str, ...],
+    allowed: Bools2d | None = None,
+    *,
+    label_smoothing: float | None = None,
+) -> Prediction:
+    """Find the label of each token: with a CRF, by the best sequence. Without a CRF, and if no
+    probabilities are wanted, the scores of all tokens are never in memory at once.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     docs (list[Doc]): The Docs.
-    allowed (NDArray[bool] | None): (tokens, labels) the labels that each token of all Docs can
-        have; None for any.
-    RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are probabilities; -inf
-        for a label that a token can't have.
+    labels (tuple[str, ...]): The labels. Labels that are added meanwhile are left out.
+    allowed (Bools2d | None): (tokens, labels) which labels each token of all Docs can have; None
+        for any.
+    label_smoothing (float | None): The label smoothing of the training; None if no probabilities
+        are wanted.
+    RETURNS (Prediction): The labels.
     """
+    if is_crf(model) or label_smoothing is not None:
+        emissions = emissions_of(model, docs, labels, allowed)
+        label_ids = _to_tokens(_best_labels(model, emissions.scores), emissions, WHITESPACE)
+        probabilities = None
+        if label_smoothing is not None:
+            probabilities = probabilities_of(model, emissions, label_smoothing)
+        return Prediction(labels, label_ids, probabilities)
+    best = numpy.full(sum(map(len, docs)), WHITESPACE, dtype="int64")
+    for tokens, scores in _emission_parts(model, docs, len(labels), allowed):
+        best[tokens] = to_numpy(scores.argmax(axis=1))
+    return Prediction(labels, _split(best, docs))
+
+
+def emissions_of(
+    model: DocModel, docs: list[Doc], labels: Sequence[str], allowed: Bools2d | None = None
+) -> Emissions:
+    """Score the labels of each word. Arguments: see `predict`."""
     ops = model.ops
-    lengths = ops.asarray1i([len(doc) for doc in docs])
-    n_labels = model.maybe_get_dim("nO") or 1  # unknown before it is initialized
-    emissions = ops.alloc2f(int(lengths.sum()), n_labels, zeros=False)
-    for tokens, scores in _emission_parts(model, docs, allowed):
-        emissions[ops.asarray(cast(Any, tokens))] = scores
-    return ops.unflatten(emissions, lengths)
+    n_tokens = sum(map(len, docs))
+    scores = ops.alloc2f(n_tokens, len(labels) or 1, zeros=False)
+    is_word = numpy.zeros(n_tokens, dtype=bool)
+    for tokens, part in _emission_parts(model, docs, len(labels), allowed):
+        scores[ops.asarray(tokens)] = part
+        is_word[tokens] = True
+    by_doc = _split(is_word, docs)
+    lengths = [len(doc) for doc in docs]
+    if not is_word.all():
+        scores = scores[ops.asarray(is_word)]
+        lengths = [int(words.sum()) for words in by_doc]
+    return Emissions(ops.unflatten(scores, ops.asarray1i(lengths)), by_doc)
+
+
+def probabilities_of(
+    model: DocModel, emissions: Emissions, label_smoothing: float
+) -> list[Floats2d]:
+    """Find the probability of each label of each token: with a CRF, the marginal.
+
+    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    emissions (Emissions): What `emissions_of` returned.
+    label_smoothing (float): The label smoothing of the training.
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc. The sum of a row is 1; 0 for
+        whitespace.
+    """
+    return _to_tokens(_probabilities(model, emissions.scores, label_smoothing), emissions, 0.0)
+
+
+def best_sequences(
+    model: DocModel,
+    emissions: Emissions,
+    label_smoothing: float,
+    labels: Sequence[str],
+    k: int,
+    space_label: str,
+) -> list[Labelling]:
+    """Find the k most probable sequences of labels for a Doc, which is one sequence. With a CRF,
+    label smoothing can't be undone.
+
+    emissions (Emissions): What `emissions_of` returned for this Doc.
+    space_label (str): The label of whitespace.
+    RETURNS (list[Labelling]): The sequences, the best first.
+    RAISES: ValueError if k is not a whole number, less than 1, or more than there are sequences.
+    """
+    (scores,), (is_word,) = emissions
+    n_sequences = prod((scores > -float("inf")).sum(axis=1).tolist())
+    k = check_number("k", k, n_sequences, "sequences of labels")
+    sequences: Iterable[tuple[list[int], float]] = [([], 0.0)]
+    if len(scores) and is_crf(model):
+        sequences = best_paths(model, scores, k)
+    elif len(scores):
+        (probabilities,) = _probabilities(model, [scores], label_smoothing)
+        sequences = islice(_best_choices(probabilities), k)
+    found = []
+    for label_ids, log_probability in sequences:
+        ids = iter(label_ids)
+        of_tokens = [labels[next(ids)] if word else space_label for word in is_word]
+        found.append(Labelling(of_tokens, log_probability))
+    return found
+
+
+def label_words(
+    model: DocModel,
+    labels: Sequence[str],
+    lexicon: Lexicon,
+    label_smoothing: float,
+    words: Sequence[str],
+    scores: Floats2d,
+) -> list[tuple[str, float]]:
+    """Find the label of each word of a stream, and its probability.
+
+    words (Sequence[str]): The words.
+    scores (Floats2d): (words, labels)
+    """
+    allowed = model.ops.asarray(labels_of_forms(words, lexicon, labels))
+    scores = model.ops.asarray2f(scores[:, : len(labels)])
+    emissions = [model.ops.xp.where(allowed, scores, -numpy.inf)]
+    (label_ids,) = _best_labels(model, emissions)
+    (probabilities,) = _probabilities(model, emissions, label_smoothing)
+    return [
+        (labels[i], float(row[i])) for i, row in zip(label_ids.tolist(), probabilities, strict=True)
+    ]
 
 
 def _emission_parts(
-    model: DocModel, docs: list[Doc], allowed: Bools2d | None
+    model: DocModel, docs: list[Doc], n_labels: int, allowed: Bools2d | None
 ) -> Iterator[tuple[Ints1d, Floats2d]]:
-    """Yield the same a part at a time, if the model can: tokens, counted through all Docs, and
-    their emissions. There is no part without tokens.
+    """Yield emissions in parts, if the model can: the words, numbered through the tokens of all
+    Docs, and their emissions. No part is empty.
     """
-    n_tokens = sum(map(len, docs))
-    if not n_tokens:
+    if not any(map(len, docs)):
         return
     emitter = emitter_of(model)
     ops, xp = model.ops, model.ops.xp
     is_normalized = any(node.attrs.get("softmax_normalize") for node in emitter.walk())
-    if "predict_parts" in emitter.attrs:
-        parts = emitter.attrs["predict_parts"](emitter, docs)
-    else:
-        parts = [(numpy.arange(n_tokens), ops.flatten(emitter.predict(docs)))]
-    for tokens, scores in parts:
+    for tokens, scores in _scores_of_words(emitter, docs):
+        scores = scores[:, :n_labels]
         if is_normalized:
             scores = xp.log(xp.maximum(scores, xp.finfo("float32").tiny))
         if allowed is not None:
-            may_be = ops.asarray(cast(Any, allowed[tokens]))
+            may_be = ops.asarray(allowed[tokens])
             scores = xp.where(may_be, scores, -xp.inf).astype("float32")
         yield tokens, scores
 
 
-def predict_labels(
-    model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
-) -> list[Ints1d]:
-    """Find the label of each token, as `best_labels`; but unless there is a CRF, without the
-    scores of all labels of all tokens in memory at once. Arguments as those of `emissions_of`.
-    """
+def _scores_of_words(emitter: DocModel, docs: list[Doc]) -> Iterator[tuple[Ints1d, Floats2d]]:
+    if has_network(emitter):
+        yield from predict_parts(emitter, docs)
+        return
+    is_space = numpy.concatenate([doc.to_array(IS_SPACE) for doc in docs])
+    words = numpy.flatnonzero(is_space == 0)
+    if len(words):
+        scores = emitter.ops.flatten(emitter.predict(docs))
+        yield words, scores if len(words) == len(scores) else scores[emitter.ops.asarray(words)]
+
+
+def _best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
+    """Return (words,) the index of each word's label, for each Doc."""
     if is_crf(model):
-        return best_labels(model, emissions_of(model, docs, allowed))
-    label_ids: Any = numpy.empty(sum(map(len, docs)), dtype="int64")
-    for tokens, scores in _emission_parts(model, docs, allowed):
-        label_ids[tokens] = to_numpy(scores.argmax(axis=1))
-    ends = accumulate(map(len, docs))
-    return [label_ids[end - len(doc) : end] for doc, end in zip(docs, ends, strict=True)]
-
-
-def best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
-    """Find the label of each token: with a CRF, that of the best sequence.
-
-    RETURNS (list[Ints1d]): (tokens,) the indices of the labels for each Doc.
-    """
-    if is_crf(model):
-        return cast(list[Ints1d], best_path(model, emissions))
+        return best_path(model, emissions)
     return [to_numpy(scores.argmax(axis=1)) for scores in emissions]
 
 
-def probabilities_of(
+def _probabilities(
     model: DocModel, emissions: list[Floats2d], label_smoothing: float
 ) -> list[Floats2d]:
-    """Find the probability of each label of each token: with a CRF, the marginal.
+    """Return (words, labels) the probability of each label of each word, for each Doc.
 
-    A model that was trained with label smoothing (Szegedy et al. 2016) gives every label that it
-    excludes label_smoothing / (labels - 1), and would be less sure than it should be; this is taken
-    back. Measured on UD English EWT, it halves the calibration error, and does so better than any
-    temperature.
-
-    RETURNS (list[Floats2d]): (tokens, labels) for each Doc; each row's sum is 1.
+    A model that was trained with label smoothing (Szegedy et al. 2016) gives each wrong label at
+    least label_smoothing / (labels - 1), so its probabilities are too low. This is undone: on UD
+    English EWT, it halves the calibration error, better than any temperature.
     """
     if is_crf(model):
         emissions = marginal_scores(model, emissions)
@@ -140,41 +239,37 @@ def probabilities_of(
     for scores in emissions:
         raw = model.ops.softmax(scores)
         smoothed = label_smoothing / max(1, raw.shape[1] - 1)
-        # What was less likely than that becomes very unlikely, in the same order.
-        own = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
-        probabilities.append(to_numpy(own / own.sum(axis=1, keepdims=True)))
+        # Labels that were less probable than that become very improbable, in the same order.
+        unsmoothed = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
+        probabilities.append(to_numpy(unsmoothed / unsmoothed.sum(axis=1, keepdims=True)))
     return probabilities
 
 
-def best_sequences(
-    model: DocModel, emissions: Floats2d, label_smoothing: float, labels: Sequence[str], k: int
-) -> list[Labelling]:
-    """Find the k most probable sequences of labels for a Doc, which is one sequence. Label
-    smoothing can be taken back only where there is no CRF.
+def _split(values: Any, docs: list[Doc]) -> list[Any]:
+    """Split (tokens,) values of all Docs."""
+    return numpy.split(values, numpy.cumsum([len(doc) for doc in docs])[:-1]) if docs else []
 
-    RETURNS (list[Labelling]): The sequences, the best first.
-    RAISES: ValueError if k is no whole number, less than 1, or more than there are sequences.
-    """
-    n_sequences = prod((emissions > -float("inf")).sum(axis=1).tolist())
-    k = check_number("k", k, n_sequences, "sequences of labels")
-    if not len(emissions):
-        return [Labelling([], 0.0)]
-    if is_crf(model):
-        sequences: Iterable[tuple[list[int], float]] = best_paths(model, emissions, k)
-    else:
-        (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
-        sequences = islice(_best_choices(probabilities), k)
-    return [Labelling([labels[i] for i in label_ids], score) for label_ids, score in sequences]
+
+def _to_tokens(values: list[Any], emissions: Emissions, fill: float) -> list[Any]:
+    """Return values of the tokens of each Doc, given values of its words."""
+    found = []
+    for of_words, is_word in zip(values, emissions.is_word, strict=True):
+        of_tokens = of_words
+        if len(is_word) > len(of_words):
+            of_tokens = numpy.full((len(is_word), *of_words.shape[1:]), fill, of_words.dtype)
+            of_tokens[is_word] = of_words
+        found.append(of_tokens)
+    return found
 
 
 class Change(NamedTuple):
-    """One token's label, changed from its best one, and the changes before it.
+    """A token that has another label than its best one, and the other tokens that have.
 
-    loss: What all these changes take away from the logarithm of the probability.
-    number: Counts all changes, so that no two are equal.
-    place: The place of the token among all tokens, those first that lose least by a change.
-    rank: The rank of the token's label, from 1 on.
-    before: The changes of tokens at lower places.
+    loss: How much all these changes lower the logarithm of the probability.
+    number: A serial number, so that no two changes are equal.
+    place: The token's place in the order of the least loss by a change.
+    rank: The rank of its label among its labels, from 1 on.
+    before: The changes at lower places.
     """
 
     loss: float
@@ -185,12 +280,12 @@ class Change(NamedTuple):
 
 
 def _best_choices(probabilities: Floats2d) -> Iterator[tuple[list[int], float]]:
-    """Yield the sequences of labels of independent tokens, the best first, with the logarithms of
-    their probabilities. Each sequence but the best is another one with one more change, and is
-    reached from that one alone; so a heap of changes has the next best on top.
+    """Yield the sequences of labels of independent tokens, the best first, and the logarithms of
+    their probabilities. Each sequence is derived from exactly one better one by one change, so the
+    next best is always in the heap.
     """
     with numpy.errstate(divide="ignore"):
-        scores = numpy.log(cast(Any, probabilities), dtype="float64")
+        scores = numpy.log(probabilities, dtype="float64")
     ranking = numpy.argsort(-scores, axis=1, kind="stable")
     scores = numpy.take_along_axis(scores, ranking, axis=1)
     losses = scores[:, :1] - scores
@@ -212,7 +307,8 @@ def _best_choices(probabilities: Floats2d) -> Iterator[tuple[list[int], float]]:
     push(0, 1, None)
     while heap:
         last = heappop(heap)
-        label_ids, change = list(best), cast("Change | None", last)
+        label_ids: list[int] = list(best)
+        change: Change | None = last
         while change:
             token = order[change.place]
             label_ids[token] = int(ranking[token, change.rank])

@@ -1,62 +1,58 @@
-"""Config in, components out: the registered factories, one for each attribute."""
+"""The component's factories, one for each attribute."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.util import registry
 from thinc.api import Model
-from thinc.types import Floats2d
 
-from .score_weights import FACTORIES, SCORE_WEIGHTS
+from .labels import FACTORIES, score_labels
 from .tagger import LSTMTagger
 
-DEFAULT_CONFIG: dict[str, Any] = {
+DEFAULT_CONFIG = {
     "model": {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1"},
-    "overwrite": False,
-    "label_smoothing": 0.05,
-    "neg_prefix": "!",
-    "new_labels": "refuse",
-    "store_probabilities": False,
     "scorer": {"@scorers": "spacy-lstm-tagger.lstm_tagger_scorer.v1"},
 }
 
 
-def make_lstm_tagger(
-    nlp: Language,
-    name: str,
-    model: Model[list[Doc], list[Floats2d]],
-    attribute: str,
-    overwrite: bool,
-    label_smoothing: float,
-    neg_prefix: str,
-    new_labels: str,
-    store_probabilities: bool,
-    scorer: Callable[..., dict[str, Any]] | None,
-) -> LSTMTagger:
-    """Create the component; its settings are those of `LSTMTagger`."""
-    component = LSTMTagger(
-        nlp.vocab,
-        model,
-        name,
-        attribute=attribute,
-        overwrite=overwrite,
-        label_smoothing=label_smoothing,
-        neg_prefix=neg_prefix,
-        new_labels=new_labels,
-        store_probabilities=store_probabilities,
-        scorer=scorer,
-    )
-    component.made_for = nlp
-    return component
+@registry.scorers("spacy-lstm-tagger.lstm_tagger_scorer.v1")
+def make_scorer() -> Callable[..., dict[str, Any]]:
+    """Return the default scorer."""
+    return score_labels
 
 
-# spaCy reads what a component assigns, and the weights of its scores, from its factory.
-for _attribute, _factory in FACTORIES.items():
+def _make_factory(attribute: str) -> Callable[..., LSTMTagger]:
+    """Return a factory of the component, whose settings and defaults are those of `LSTMTagger`."""
+
+    def make(nlp: Language, name: str, model: Model, **settings: Any) -> LSTMTagger:
+        return LSTMTagger(nlp.vocab, model, name, attribute=attribute, **settings)
+
+    settings = [
+        parameter
+        for parameter in signature(LSTMTagger).parameters.values()
+        if parameter.kind is Parameter.KEYWORD_ONLY and parameter.name != "attribute"
+    ]
+    own = signature(make)
+    named = [own.parameters[name] for name in ("nlp", "name", "model")]
+    factory: Any = make
+    factory.__signature__ = own.replace(parameters=[*named, *settings])
+    return factory
+
+
+def _register(attribute: str, score_weights: dict[str, float | None]) -> Callable[..., LSTMTagger]:
+    factory = _make_factory(attribute)
     Language.factory(
-        _factory,
-        default_config={**DEFAULT_CONFIG, "attribute": _attribute},
-        assigns=[f"token.{_attribute}"],
-        default_score_weights=SCORE_WEIGHTS[_attribute],
-        func=make_lstm_tagger,
+        FACTORIES[attribute],
+        default_config=DEFAULT_CONFIG,
+        assigns=[f"token.{attribute}"],
+        default_score_weights=score_weights,
+        func=factory,
     )
+    return factory
+
+
+make_lstm_tagger = _register("tag", {"tag_acc": 1.0})
+make_lstm_pos_tagger = _register("pos", {"pos_acc": 1.0})
+make_lstm_morph_tagger = _register("morph", {"morph_acc": 1.0, "morph_per_feat": None})

@@ -1,1 +1,1 @@
-"""NumPy alone: trained weights and ids in, scores out, on a CPU."""
+"""Prediction on a CPU, in NumPy."""

@@ -1,4 +1,4 @@
-"""How NumPy multiplies matrices: in the calling thread alone, and few rows one by one."""
+"""Matrix products by OpenBLAS: in one thread, and row by row where that is faster."""
 
 import os
 from collections.abc import Callable
@@ -9,20 +9,19 @@ from typing import Any
 import numpy
 from threadpoolctl import ThreadpoolController
 
-from .inputs import Floats3d
+from .types import Floats3d
 
-# OpenBLAS has kernels for small matrices on these processors; on others a product of a few rows
-# takes several times as long as the same rows one by one.
+# OpenBLAS has kernels for small matrices on these processors. On others, a product of a few rows
+# takes several times as long as multiplying row by row.
 WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "Sapphirerapids")
 FEW_ROWS = 6
 
 
 class Library:
-    """An OpenBLAS whose threads are its own. Since version 3.8, threadpoolctl lets a single thread
-    of a process set their number, and silently ignores the others; so its functions are called
-    here.
+    """An OpenBLAS with threads of its own. Its functions are called here directly, since
+    threadpoolctl 3.8 lets only one thread of a process set the number, and ignores the others.
 
-    architecture: The processor that it found.
+    architecture: The processor that OpenBLAS detected.
     """
 
     def __init__(self, found: Any):
@@ -37,7 +36,7 @@ class Library:
 
 @cache
 def _libraries() -> list[Library]:
-    """Return the OpenBLAS that NumPy calls; none if it calls another library."""
+    """Return the OpenBLAS that NumPy calls; none if NumPy uses another library."""
     found = ThreadpoolController().select(internal_api="openblas").lib_controllers
     own = [library for library in found if "numpy" in library.filepath] or found
     return [Library(library) for library in own if library.threading_layer == "pthreads"]
@@ -52,7 +51,7 @@ def _few_rows() -> int:
 
 
 def multiply(rows: Floats3d, weights: Floats3d, out: Floats3d) -> None:
-    """Multiply a few or many rows with weights, in a stack of such products.
+    """Multiply rows with weights, for a stack of such products.
 
     rows (Floats3d): (stack, rows, width).
     weights (Floats3d): (stack, width, output_width).
@@ -65,17 +64,17 @@ def multiply(rows: Floats3d, weights: Floats3d, out: Floats3d) -> None:
 
 
 class OneThread:
-    """A context in which NumPy's products keep to the calling thread.
+    """A context in which NumPy's matrix products run in the calling thread.
 
-    OpenBLAS shares out larger products among threads. That gains nothing here, as time steps are
-    too little work to share, and where other cores are busy it takes several times as long. The
-    number of threads holds for the whole process. So the first thread that enters sets it to 1, and
-    the last one that leaves restores it, also after an exception and in a forked process. The
-    number of torch's threads is another setting.
+    OpenBLAS splits larger products among threads. Here that gains nothing, since a time step is
+    too little work, and it is several times slower when other cores are busy. The number of
+    threads is a setting of the whole process. So the first thread that enters sets it to 1, and
+    the last one that leaves restores it, also after an exception and in a forked process. PyTorch
+    has a setting of its own, which is not touched.
 
-    Meanwhile, large products of the application take one thread, too. A number above 1 that the
-    application sets meanwhile stays. Two things can't be told: that it has set 1; and that a
-    `threadpool_limits` of its own, which began meanwhile, will restore 1 when it ends.
+    While a thread is in the context, large products of the application run in one thread, too. If
+    the application sets a number above 1 meanwhile, it is kept. Two cases can't be detected: the
+    application sets 1 meanwhile; or a `threadpool_limits` that it entered meanwhile restores 1.
     """
 
     _before: list[int]
@@ -111,7 +110,7 @@ class OneThread:
         self._before = []
 
     def _leave_all(self) -> None:
-        """In a forked process, no other thread is left that could leave or release the lock."""
+        """Reset in a forked process, where no other thread is left to release the lock."""
         if self._n_users:
             self._restore()
         self._forget()

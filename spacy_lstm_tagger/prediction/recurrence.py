@@ -1,9 +1,9 @@
-"""Inputs in, hidden states out: LSTMs as a CPU predicts with them; NumPy alone.
+"""The recurrence of an LSTM in NumPy.
 
-An LSTM multiplies its input at every position with weights. Where few different inputs stand at
-many positions, as word types do in a text, these products are computed once for each of them. What
-is left is the recurrence, less than half of the arithmetic. It takes all sequences and both
-directions of reading a step further at a time, the longest sequences first; so there is no padding.
+An LSTM multiplies its input at every position with weights. As a text has fewer word types than
+tokens, these products are computed once for each type. The recurrence is left, less than half of
+the arithmetic. Each step computes one position of all sequences, in both directions of reading, the
+longest sequences first; so there is no padding.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from numpy import add, tanh
 from numpy import multiply as times
 
 from .blas import multiply
-from .inputs import Floats1d, Floats2d, Floats3d, Ints1d, Ints2d
-from .weights import Weights
+from .config import Weights
+from .types import Floats1d, Floats2d, Floats3d, Ints1d, Ints2d
 
-BLOCK_CELLS = 256  # whose gates are made at a time: they stay in the cache
+BLOCK_CELLS = 256  # cells whose gates are made at a time, so that they stay in the cache
 
 ONE, HALF = numpy.ones(1, dtype="float32"), numpy.full(1, 0.5, dtype="float32")
 
@@ -25,13 +25,13 @@ GatesOf = Callable[[int, int], Floats3d]
 
 
 class Schedule(NamedTuple):
-    """When each position of sequences, which stand one after another, is read. A cell is one
-    reading; cells are counted in the order of computation: step by step, of each the sequences
-    that have so many positions, the longest first.
+    """The order of computation for sequences that are stored one after another. A cell is the
+    computation of one position. Cells are numbered step by step; within a step, the longest
+    sequence comes first.
 
-    columns: How many sequences are read at each step.
-    positions: (directions, cells) the position that is read.
-    cells: (directions, positions) the cell where it is read.
+    columns: Number of sequences that are still read at each step.
+    positions: (directions, cells) the position that each cell computes.
+    cells: (directions, positions) the cell that computes each position.
     """
 
     columns: list[int]
@@ -46,7 +46,7 @@ def schedule(lengths: Ints1d, directions: int) -> Schedule:
     directions (int): 1 for left to right only, 2 for right to left as well.
     RETURNS (Schedule): The schedule.
     """
-    if len(lengths) == 1:  # quickly
+    if len(lengths) == 1:  # fast path
         both = numpy.empty((directions, lengths[0]), dtype="int64")
         both[0] = numpy.arange(lengths[0])
         both[1:] = both[0, ::-1]
@@ -76,9 +76,9 @@ def schedule(lengths: Ints1d, directions: int) -> Schedule:
 class Recurrence:
     """The LSTMs of a layer, one for each direction of reading.
 
-    A sigmoid is computed as sigmoid(x) = (tanh(x / 2) + 1) / 2, since NumPy computes a tanh faster
-    than an exponential; so all gates take one call. The halves are left out of the loop: they are
-    in the weights, and hidden states are twice as large until the end.
+    Sigmoids are computed as sigmoid(x) = (tanh(x / 2) + 1) / 2, so one call of tanh serves all
+    gates; NumPy computes tanh faster than exp. The factors 1/2 are moved out of the loop into the
+    weights; therefore hidden states are doubled until the end.
     """
 
     def __init__(self, weights: Weights, directions: int):
@@ -109,7 +109,7 @@ class Recurrence:
         self._of_input = by_direction.transpose(1, 0, 2)
 
     def project(self, inputs: Floats2d) -> Floats2d:
-        """Return (inputs, directions * 4 * width): what each input tells the gates.
+        """Return (inputs, directions * 4 * width): each input's contribution to the gates.
 
         inputs (Floats2d): (inputs, input_width).
         """
@@ -118,11 +118,11 @@ class Recurrence:
         return projected
 
     def gates_of_types(self, projected: Floats2d, rows: Ints2d) -> GatesOf:
-        """Return a function that finds the gates of some cells.
+        """Return a function that looks up the inputs' contribution to the gates of some cells.
 
         projected (Floats2d): (types, directions * 4 * width) what `project` returned.
         rows (Ints2d): (directions, cells) the row for each cell.
-        RETURNS (Callable): Takes the first cell and the one after the last; returns (directions,
+        RETURNS (Callable): Takes the first cell and the end of a range; returns (directions,
             cells, 4 * width).
         """
         by_direction = projected.reshape(-1, 4 * self.width)
@@ -131,7 +131,7 @@ class Recurrence:
         return lambda begin, end: by_direction.take(rows[:, begin:end], axis=0)
 
     def gates_of_states(self, states: Floats2d, positions: Ints2d) -> GatesOf:
-        """Return such a function for inputs that differ at each position.
+        """Return the same kind of function for inputs that differ at each position.
 
         states (Floats2d): (positions, input_width) the inputs.
         positions (Ints2d): (directions, cells) the position for each cell.
@@ -147,17 +147,17 @@ class Recurrence:
     def run(self, gates_of: GatesOf, columns: list[int], state: Floats3d | None = None) -> Floats3d:
         """Read sequences.
 
-        gates_of (Callable): Returns what the inputs tell the gates, as `gates_of_types` says.
-        columns (list[int]): How many sequences are read at each step, at least one step.
-        state (Floats3d | None): (2, sequences, width) the hidden and the cell state from which
-            sequences of one length are read left to right; overwritten with those that they end
-            with. None for zeros.
+        gates_of (Callable): What `gates_of_types` or `gates_of_states` returned.
+        columns (list[int]): Number of sequences at each step, for at least one step.
+        state (Floats3d | None): (2, sequences, width) the initial hidden and cell state, for
+            sequences of equal length that are read left to right; overwritten with the final
+            state. None for zeros.
         RETURNS (Floats3d): (directions, cells, width) hidden states.
         """
         directions, width, most = self.directions, self.width, columns[0]
         states = numpy.empty((directions, sum(columns), width), dtype="float32")
         products = numpy.empty(most * directions * 4 * width, dtype="float32")
-        # Each step leaves its cells in the one buffer, and reads those before it in the other.
+        # Each step writes to one buffer, and reads the cell states of the last step in the other.
         buffers = numpy.empty((2, len(products)), dtype="float32")
         hidden = cell = numpy.zeros((directions, most, width), dtype="float32")
         if state is not None:
@@ -193,8 +193,8 @@ class Recurrence:
 
 
 def _views(buffer: Floats1d, by_gate: Floats3d) -> tuple[Floats3d, Floats3d, Floats3d, Floats3d]:
-    """Return views of a buffer that has gate after gate: in the order of a product's rows, all of
-    it, its sigmoids, and its gates.
+    """Return views of a buffer that holds gate after gate: with the axes of a product, all of it,
+    its sigmoid gates, and its four gates.
     """
     directions, n, n_gates, width = by_gate.shape
     gates = buffer.reshape(n_gates, directions, n, width)
@@ -202,7 +202,7 @@ def _views(buffer: Floats1d, by_gate: Floats3d) -> tuple[Floats3d, Floats3d, Flo
 
 
 def _blocks(columns: list[int]) -> Iterator[list[int]]:
-    """Yield the numbers of columns of some steps after the others, of about one size together."""
+    """Yield the numbers of columns in blocks of steps that have at most BLOCK_CELLS cells."""
     block: list[int] = []
     n_cells = 0
     for n in columns:

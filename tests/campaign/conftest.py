@@ -64,8 +64,7 @@ def pipeline(train: Callable[..., Language], tiny: dict[str, Any]) -> Language:
     Not to be changed.
     """
     nlp = spacy.blank("xx")
-    parts = {"attribute": "pos", "model": {**tiny, "crf": True}}
-    nlp.add_pipe("lstm_tagger", name="parts", config=parts)
+    nlp.add_pipe("lstm_pos_tagger", name="parts", config={"model": {**tiny, "crf": True}})
     train(nlp, name="tags")
     nlp.get_pipe("tags").cfg["lexicon"] = {"apple": ["NN", "V"]}
     return nlp

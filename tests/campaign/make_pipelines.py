@@ -33,13 +33,13 @@ LISTENER = {
 }
 PIPELINES: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
     "tag": [("lstm_tagger", "lstm_tagger", {"model": MODEL})],
-    "pos": [("lstm_tagger", "lstm_tagger", {"model": MODEL, "attribute": "pos"})],
-    "morph": [("lstm_tagger", "lstm_tagger", {"model": MODEL, "attribute": "morph"})],
+    "pos": [("lstm_pos_tagger", "lstm_pos_tagger", {"model": MODEL})],
+    "morph": [("lstm_morph_tagger", "lstm_morph_tagger", {"model": MODEL})],
     "crf": [("lstm_tagger", "lstm_tagger", {"model": {**MODEL, "crf": True}})],
     "shared": [
         ("tok2vec", "tok2vec", {"model": ENCODER}),
         ("lstm_tagger", "tags", {"model": LISTENER}),
-        ("lstm_tagger", "parts", {"model": LISTENER, "attribute": "pos"}),
+        ("lstm_pos_tagger", "parts", {"model": LISTENER}),
     ],
 }
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from numpy.testing import assert_allclose
+from helpers import learn
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_lstm_tagger.pipeline.decoding import _best_choices
@@ -47,7 +49,7 @@ def test_a_long_doc_needs_no_scores_of_all_its_tokens_at_once(
     doc = Doc(nlp.vocab, words=["dog", "ate", "apple"] * 6000)
     (expected,) = (scores.argmax(axis=1) for scores in tagger.model.predict([doc]))
     tracemalloc.start()
-    (label_ids,) = tagger.predict([doc])
+    (label_ids,) = tagger.predict([doc]).label_ids
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert label_ids.tolist() == expected.tolist()
@@ -230,3 +232,62 @@ def test_there_are_no_0_sequences_of_a_long_doc(decoder: Language) -> None:
     doc = Doc(decoder.vocab, words=["dog"] * 12_000)
     with pytest.raises(ValueError, match="k = 0 must be at least 1"):
         decoder.get_pipe("lstm_tagger").k_best(doc, 0)
+
+
+def test_label_smoothing_is_taken_back(nlp: Language, train: Callable) -> None:
+    train(nlp, label_smoothing=0.3)
+    tagger = nlp.get_pipe("lstm_tagger")
+    (probabilities,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (probabilities.max(axis=1) > 0.9).all()
+    assert (probabilities > 0).all()
+    tagger.cfg["label_smoothing"] = 0.0
+    (raw,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (raw.max(axis=1) < 0.8).all()
+    assert_array_equal(probabilities.argsort(axis=1), raw.argsort(axis=1))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_probabilities_of_a_model_of_spacy(
+    nlp: Language, examples: list[Example], normalize: bool
+) -> None:
+    encoder = {
+        "@architectures": "spacy.HashEmbedCNN.v2",
+        **{"width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2},
+        **{"subword_features": False, "pretrained_vectors": None},
+    }
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": encoder, "normalize": normalize}
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": model, "label_smoothing": 0.0})
+    learn(nlp, examples)
+    docs = [nlp.make_doc(text) for text in ("The dog", "Everybody read that book")]
+    expected, _ = tagger.model(docs, is_train=True)
+    for own, probabilities in zip(tagger.predict_probabilities(docs), expected, strict=True):
+        assert_allclose(own, probabilities, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["Everybody read that book", "The dog"])
+def test_whitespace_does_not_disturb_words(decoder: Language, text: str) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    words = text.split()
+    spaced = [" ", *[part for word in words for part in (word, "\n", " ")]]
+    plain, doc = (Doc(decoder.vocab, words=some) for some in (words, spaced))
+    is_word = numpy.asarray([not word.isspace() for word in spaced])
+    (label_ids,), (expected_ids,) = (tagger.predict([d]).label_ids for d in (doc, plain))
+    assert label_ids[is_word].tolist() == expected_ids.tolist()
+    assert set(label_ids[~is_word].tolist()) == {-1}
+    found, expected = tagger.predict_probabilities([doc, plain])
+    assert_allclose(found[is_word], expected, atol=1e-6)
+    assert not found[~is_word].any()
+    for one, other in zip(tagger.k_best(doc, 5), tagger.k_best(plain, 5), strict=True):
+        labels = iter(other.labels)
+        assert one.labels == [next(labels) if word else "_SP" for word in is_word]
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
+
+
+@pytest.mark.parametrize("words", [[" "], ["\n", "\t "], []])
+def test_a_doc_without_words_is_tagged(decoder: Language, words: list[str]) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    docs = [Doc(decoder.vocab, words=some) for some in (words, ["dog"], words)]
+    assert [ids.tolist() for ids in tagger.predict(docs).label_ids][::2] == [[-1] * len(words)] * 2
+    assert [p.shape for p in tagger.predict_probabilities(docs)][::2] == [(len(words), 3)] * 2
+    assert tagger.k_best(docs[0], 1) == [(["_SP"] * len(words), 0.0)]
+    assert [token.tag_ for token in tagger(docs[0])] == ["_SP"] * len(words)

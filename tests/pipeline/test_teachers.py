@@ -16,6 +16,7 @@ from spacy.training import Example
 from spacy.util import load_model_from_config
 from thinc.api import Config, fix_random_seed
 
+from spacy_lstm_tagger.pipeline.labels import FACTORIES
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 from spacy_lstm_tagger.pipeline.teachers import SHARE, Teachers
 
@@ -29,9 +30,11 @@ def raw(nlp: Language) -> list[Example]:
     return [Example(doc, doc.copy()) for doc in docs]
 
 
-def add_pupil(nlp: Language, tiny: dict[str, Any], **config: Any) -> LSTMTagger:
+def add_pupil(
+    nlp: Language, tiny: dict[str, Any], attribute: str = "tag", **config: Any
+) -> LSTMTagger:
     fix_random_seed(0)
-    return nlp.add_pipe("lstm_tagger", config={"model": tiny, **config})
+    return nlp.add_pipe(FACTORIES[attribute], config={"model": tiny, **config})
 
 
 def learn(nlp: Language, examples: list[Example]) -> None:
@@ -296,6 +299,8 @@ def test_a_teacher_of_another_attribute_is_refused(
     nlp: Language, tiny: dict, saved_pipeline: Path
 ) -> None:
     pupil = add_pupil(nlp, tiny, attribute="morph")
-    message = "lstm_tagger: the teacher .* no lstm_tagger with attribute = 'morph'; .*: lstm_tagger"
+    message = (
+        "lstm_morph_tagger: the teacher .* no lstm_tagger with attribute = 'morph'; .*: lstm_tagger"
+    )
     with pytest.raises(ValueError, match=message):
         pupil.initialize(lambda: raw(nlp), teachers=[saved_pipeline])

@@ -1,0 +1,133 @@
+"""What a network has learnt, and how it is saved: sizes, vocabulary and weights."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy
+import safetensors.numpy
+import srsly
+
+from ..prediction.config import EncoderConfig, Shapes, Sizes, Weights
+from .vocabulary import Vocabulary, from_lists, to_lists
+
+FORMAT = 1  # of the saved bytes
+
+
+class Snapshot(NamedTuple):
+    """All that a network has learnt. It is replaced as a whole, so threads never see parts of two.
+
+    sizes: The sizes that the training data decided; None if nothing was learnt yet.
+    vocabulary: The vocabulary.
+    weights: The weights that were loaded, until a PyTorch network is made of them.
+    network: The PyTorch network.
+    """
+
+    sizes: Sizes | None = None
+    vocabulary: Vocabulary | None = None
+    weights: Weights | None = None
+    network: Any = None
+
+    def all_weights(self) -> Weights:
+        """Return the weights; they share their memory with the network, if there is one."""
+        if self.network is not None:
+            state = self.network.state_dict()
+            return {name: values.detach().cpu().numpy() for name, values in state.items()}
+        return self.weights or {}
+
+    def finite_weights(self) -> Weights:
+        """Return the weights; ValueError if they contain NaN or infinity."""
+        weights = self.all_weights()
+        for name, values in weights.items():
+            if not numpy.isfinite(values).all():
+                raise ValueError(
+                    f"the model's weights contain NaN or infinity ({name}): the training diverged. "
+                    "Train it with a lower learn_rate, or with grad_clip = 1.0, or load it again."
+                )
+        return weights
+
+
+def save(snapshot: Snapshot, config: EncoderConfig) -> bytes:
+    """Serialize what a network has learnt, with the weights as safetensors: nothing is pickled.
+
+    snapshot (Snapshot): What it has learnt.
+    config (EncoderConfig): Its settings.
+    RETURNS (bytes): The bytes.
+    """
+    sizes, vocabulary = snapshot.sizes, snapshot.vocabulary
+    return srsly.msgpack_dumps(
+        {
+            "format": FORMAT,
+            "network": type(config).__name__,
+            "settings": config.structure,
+            "sizes": None if sizes is None else sizes._asdict(),
+            "vocabulary": None if vocabulary is None else to_lists(vocabulary),
+            "weights": safetensors.numpy.save(dict(snapshot.finite_weights())),
+        }
+    )
+
+
+def load(data: bytes, config: EncoderConfig) -> Snapshot:
+    """Return what was saved, with weights and without a PyTorch network.
+
+    data (bytes): What `save` returned.
+    config (EncoderConfig): The settings that it was saved with, except those for training.
+    RETURNS (Snapshot): What the network had learnt.
+    RAISES: ValueError if the data are damaged, or were saved with other settings.
+    """
+    with garbage_collection_unchanged():
+        try:
+            return _load(dict(srsly.msgpack_loads(data)), config)
+        except ValueError:
+            raise
+        except Exception as error:  # damaged bytes can raise anything
+            raise ValueError(f"the network's data are damaged: {error!r}") from error
+
+
+def _load(message: dict[str, Any], config: EncoderConfig) -> Snapshot:
+    if message["format"] not in range(1, FORMAT + 1):
+        raise ValueError(
+            f"the network has format {message['format']!r}, and this version of "
+            f"spacy-lstm-tagger reads formats up to {FORMAT}. Upgrade it: "
+            "pip install --upgrade spacy-lstm-tagger"
+        )
+    here = {"network": type(config).__name__, **config.structure}
+    saved = {"network": message["network"], **message["settings"]}
+    if saved != here:
+        differences = ", ".join(
+            f"{name} = {saved.get(name)!r} (here {here.get(name)!r})"
+            for name in {**saved, **here}
+            if saved.get(name) != here.get(name)
+        )
+        raise ValueError(f"it was saved with other settings: {differences}")
+    if message["sizes"] is None:
+        return Snapshot()
+    sizes = Sizes(**message["sizes"])
+    weights = _load_weights(message["weights"], config.shapes(sizes))
+    return Snapshot(sizes, from_lists(message["vocabulary"], sizes._asdict()), weights)
+
+
+def _load_weights(data: bytes, shapes: Shapes) -> Weights:
+    """Return weights; ValueError if they haven't the names and shapes that a network needs."""
+    weights = safetensors.numpy.load(data)
+    found = {name: values.shape for name, values in weights.items()}
+    if found != shapes:
+        wrong = sorted(name for name, _ in found.items() ^ shapes.items())
+        raise ValueError(f"its weights don't fit its settings: {', '.join(wrong)}")
+    for name, values in weights.items():
+        if values.dtype != "float32" or not numpy.isfinite(values).all():
+            raise ValueError(f"its weights must be finite, and in fp32: {name}")
+    return weights
+
+
+@contextmanager
+def garbage_collection_unchanged() -> Iterator[None]:
+    """Leave the garbage collector on or off, as it is. srsly switches it off while it reads
+    msgpack, and doesn't switch it on again if reading fails.
+    """
+    is_on = gc.isenabled()
+    try:
+        yield
+    finally:
+        (gc.enable if is_on else gc.disable)()
