@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 from thinc.api import SequenceCategoricalCrossentropy, get_array_module
-from thinc.types import Floats2d
 
+from ..model.types import Floats2d
 from .soft_labels import SoftLabels
 
 # The part that soft labels have in what is learnt of a token with a gold label: less than half, so
