@@ -17,8 +17,7 @@ from ..model.shim import NetworkShim, has_network
 from ..pipeline.labels import FACTORIES
 from ..pipeline.tagger import LSTMTagger
 from .assembly import rebuild
-from .loading import load_pipeline, progress
-from .reading import find_files, read_texts
+from .io import find_files, load_pipeline, progress, read_texts
 
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0)  # of words to drop, to be tried in this order
 CHANGED = 1 / 1000  # of all labels, at most
