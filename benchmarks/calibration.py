@@ -1,11 +1,11 @@
-"""Measure how far the probabilities of trained taggers can be trusted.
+"""Measure the calibration of trained taggers.
 
     python benchmarks/calibration.py FOLDER PIPELINE ...
 
-FOLDER holds one file *dev.conllu and, read only with --test, one *test.conllu. Each pipeline has
-an `lstm_tagger`. The expected calibration error (Guo et al. 2017) is the distance between the
-confidence of the labels and their accuracy, in the mean over bins of confidence weighted by the
-tokens in them. The probabilities are those of all labels, so their logarithms can be compared, too.
+FOLDER has one file *dev.conllu and, read only with --test, one *test.conllu. Each pipeline has an
+`lstm_tagger`. The expected calibration error (Guo et al. 2017) is the difference between the
+confidence of labels and their accuracy, averaged over bins of confidence that are weighted by their
+number of tokens.
 """
 
 import argparse
