@@ -331,8 +331,8 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
         "forward": ("shim.py", "begin_update"),
         "backward": ("shim.py", "backprop"),
         "optimizer": ("shim.py", "finish_update"),
-        "loss": ("learning.py", "get_loss"),
-        "ids": ("features.py", "type_ids"),
+        "loss": ("tagger.py", "get_loss"),
+        "ids": ("word_types.py", "ids"),
         "spaCy's copies of examples": ("language.py", "_copy_examples"),
     }
     for part, (file, function) in parts.items():

@@ -8,6 +8,7 @@ import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
+from spacy.glossary import GLOSSARY
 from spacy.language import Language
 from spacy.tokens import Doc
 from starlette.datastructures import Headers
@@ -91,6 +93,22 @@ def tokens_of(doc: Doc, k: int) -> list[dict[str, Any]]:
     ]
 
 
+def name_of(nlp: Language) -> str:
+    """Return a pipeline's name and version; the end of its path if it has no name."""
+    if nlp.meta["name"] == "pipeline" and nlp.path is not None:
+        return "/".join(nlp.path.parts[-2:])
+    return f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}"
+
+
+def example_sentences(lang: str) -> list[str]:
+    """Return two sentences of a language; none for English, for which the page has its own."""
+    try:
+        module = import_module(f"spacy.lang.{lang}.examples")
+    except ModuleNotFoundError:
+        return []
+    return [] if lang in ("en", "xx") else list(module.sentences[:2])
+
+
 class RefuseLongRequests:
     """Answers requests that are too long before their body is read."""
 
@@ -158,6 +176,19 @@ async def ready(request: Request) -> str:
     if request.app.state.batcher.waiting.full():
         raise HTTPException(503, "too many texts are waiting")
     return "ok"
+
+
+@app.get("/pipeline")
+async def pipeline(request: Request) -> Any:
+    """Return the name and language of the pipeline, its tags with their meanings, and examples."""
+    nlp = request.app.state.batcher.nlp
+    labels = nlp.get_pipe("lstm_tagger").labels
+    return {
+        "name": name_of(nlp),
+        "lang": nlp.lang,
+        "tags": {label: GLOSSARY.get(label, "") for label in labels},
+        "examples": example_sentences(nlp.lang),
+    }
 
 
 @app.get("/", include_in_schema=False)

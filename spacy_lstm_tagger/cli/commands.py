@@ -1,4 +1,4 @@
-"""Words of a command line in, calls out: the group `python -m spacy lstm-tagger`.
+"""The commands `python -m spacy lstm-tagger`.
 
 spaCy imports this module before each of its commands, so each command imports what it needs when
 it runs.
@@ -33,7 +33,8 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError, ValueError) as error:
-        msg.fail(" ".join(str(error).split()), exits=1)
+        line = " ".join(str(error).split())
+        msg.fail(line.encode("utf8", "backslashreplace").decode("utf8"), exits=1)
 
 
 @lstm_tagger_cli.command("report", no_args_is_help=True)

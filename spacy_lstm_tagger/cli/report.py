@@ -27,7 +27,7 @@ from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
-from .loading import (
+from .io import (
     ATTRIBUTES,
     load_pipeline,
     read_corpus,
@@ -80,7 +80,7 @@ def write_report(
     _, tagger = find_tagger(loaded[0], component)
     attribute = tagger.attribute
     curve = read_log(log, attribute) if log is not None else None
-    references = read_corpus(corpus, Vocab())
+    references = read_corpus(corpus, Vocab(), as_written=own_tokens)
     require_annotation(references, attribute, corpus)
     seen = read_corpus(train, Vocab()) if train is not None else None
     report: Report = {
