@@ -22,6 +22,7 @@ import spacy
 
 from spacy_lstm_tagger import render
 from spacy_lstm_tagger.cli.report import write_report
+from spacy_lstm_tagger.pipeline.tagger import find_tagger
 
 ROOT = Path(__file__).parent.parent
 CORPUS = ROOT / "corpus" / "english"
@@ -67,7 +68,14 @@ def server(pipeline: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", ROOT / "examples", "server:app"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--app-dir",
+        ROOT / "examples",
+        "server:app",
+    ]
     environment = {**os.environ, "PIPELINE": str(pipeline)}
     process = subprocess.Popen([*command, "--port", str(port)], env=environment)
     try:
@@ -97,7 +105,7 @@ def main() -> None:
         )
         screenshot(page.as_uri(), arguments.output / "report.png", 780, folder)
         nlp = spacy.load(arguments.pipeline)
-        nlp.get_pipe("lstm_tagger").store_probabilities = True
+        find_tagger(nlp)[1].store_probabilities = True
         page.write_text(render(nlp(TEXT), page=True, jupyter=False) or "", encoding="utf8")
         screenshot(page.as_uri(), arguments.output / "render.png", 520, folder)
         with server(arguments.pipeline) as address:

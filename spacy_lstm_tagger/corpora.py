@@ -4,10 +4,11 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.training import Corpus, Example
 from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
@@ -74,6 +75,44 @@ def create_mixed_corpus(
         yield from examples
 
     return read
+
+
+@registry.readers("spacy-lstm-tagger.LabelledCorpus.v1")
+def create_labelled_corpus(
+    *, path: str | Path | None, gold: str | Path | None = None, ratio: float = 4.0
+) -> ReadCorpus:
+    """Return a reader of Docs that teachers labelled, and of gold Docs among them. Its tokens are
+    those of the corpora. spaCy streams it, if the config's section [training] has max_epochs = -1;
+    a few shards at a time are in memory, and their Docs are in a random order.
+
+    path (str | Path | None): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
+    gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in
+        each epoch.
+    ratio (float): How many labelled Docs for each gold one.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
+    RAISES: ValueError if the ratio is negative; the reader does if there are no labelled Docs.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        shards = sorted(Path(path).glob("*.spacy")) if path else []
+        if not shards:
+            raise ValueError(
+                f"LabelledCorpus: {path} has no Docs that teachers labelled. Make some: python -m "
+                "spacy lstm-tagger distill"
+            )
+        random.shuffle(shards)
+        docs = (example for shard in shards for example in _read_docbins(shard)(nlp))
+        while examples := list(islice(docs, BUFFER)):
+            random.shuffle(examples)
+            yield from examples
+
+    if gold is None:
+        return read
+    return create_mixed_corpus(new=_read_docbins(gold), old=read, ratio=ratio)
+
+
+def _read_docbins(path: str | Path) -> ReadCorpus:
+    return Corpus(path, augmenter=use_reference_tokens)
 
 
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:

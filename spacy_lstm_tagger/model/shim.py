@@ -13,6 +13,7 @@ from thinc.util import get_torch_default_device
 
 from ..prediction.config import EncoderConfig, Sizes, TaggerConfig
 from ..prediction.reader import Reader, reader_of
+from .compaction import DROPPED, compact
 from .compat import encoder, require_torch, runtime, torch
 from .types import DocModel, Floats2d, Ints1d, Keys1d, TypeIds, Windows
 from .vocabulary import KINDS, UNKNOWN, News, Vocabulary, merge
@@ -177,6 +178,15 @@ class NetworkShim(PyTorchShim):
         with resizing(), self._changing():
             network.grow_output(n_labels)
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
+
+    def compact(self, dropped: float = DROPPED) -> None:
+        """Make the network smaller; see `compaction.compact`. It can be trained further."""
+        weights = self._require_snapshot().all_weights()
+        vocabulary, weights = compact(self.vocabulary, weights, dropped)
+        sizes = self._sizes._replace(**vocabulary.sizes)
+        self._snapshot = Snapshot(sizes, vocabulary, weights)
+        self._version = object()
+        self._renew_id()
 
     def prepare(self) -> Prepared:
         """Return the network, prepared for prediction on a CPU; ValueError if there is none yet."""
