@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import spacy
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field, ValidationError
+from spacy.glossary import GLOSSARY
 from spacy.language import Language
 from spacy.tokens import Doc
 from starlette.requests import ClientDisconnect
@@ -157,6 +159,22 @@ async def read_query(request: Request) -> Query:
     raise HTTPException(422, 'The body must be an object, such as {"text": "The dog"}.')
 
 
+def name_of(nlp: Language) -> str:
+    """Return a pipeline's name and version; the end of its path if it has no name."""
+    if nlp.meta["name"] == "pipeline" and nlp.path is not None:
+        return "/".join(nlp.path.parts[-2:])
+    return f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}"
+
+
+def example_sentences(lang: str) -> list[str]:
+    """Return two sentences of a language; none for English, for which the page has its own."""
+    try:
+        module = import_module(f"spacy.lang.{lang}.examples")
+    except ModuleNotFoundError:
+        return []
+    return [] if lang in ("en", "xx") else list(module.sentences[:2])
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     nlp = spacy.load(os.environ.get("PIPELINE", "training/model-best"))
@@ -202,6 +220,18 @@ async def ready(request: Request) -> str:
     if request.app.state.batcher.waiting.full():
         raise HTTPException(503, "too many texts are waiting")
     return "ok"
+
+
+@app.get("/pipeline")
+async def pipeline(request: Request) -> Any:
+    """Return the name and language of the pipeline, its tags with their meanings, and examples."""
+    nlp, tagger = request.app.state.batcher.served
+    return {
+        "name": name_of(nlp),
+        "lang": nlp.lang,
+        "tags": {label: GLOSSARY.get(label, "") for label in tagger.labels},
+        "examples": example_sentences(nlp.lang),
+    }
 
 
 @app.get("/", include_in_schema=False)

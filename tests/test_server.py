@@ -313,18 +313,54 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         yield browser
 
 
+def test_the_pipeline_is_described(running: Any, saved_pipeline: Path) -> None:
+    status, about = request(running, "GET", "/pipeline")
+    assert status == 200
+    assert about["name"] == "/".join(saved_pipeline.parts[-2:])
+    assert [*about["tags"]] == [*spacy.load(saved_pipeline).get_pipe("lstm_tagger").labels]
+    assert about["tags"]["NN"] == "noun, singular or mass"
+
+
+@pytest.mark.parametrize(("lang", "n"), [("en", 0), ("xx", 0), ("he", 2), ("nothing", 0)])
+def test_languages_have_example_sentences(module: Any, lang: str, n: int) -> None:
+    assert len(module.example_sentences(lang)) == n
+
+
+def address(running: Any) -> str:
+    return f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}/"
+
+
 def test_the_page_tags_as_one_types(running: Any, browser: Any) -> None:
-    browser.get(f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}/")
-    box = browser.find_element("id", "text")
-    box.clear()
-    box.send_keys("Everybody <b>read</b> wugs")
+    browser.get(address(running))
+    browser.find_element("id", "text").send_keys("Everybody <b>read</b> wugs")
     tokens = ask(running, "Everybody <b>read</b> wugs")[1]["tokens"]
     browser.find_element("xpath", f"//*[@id='status'][text()='{len(tokens)} tokens']")
     buttons = browser.find_elements("css selector", "#tokens button")
-    shown = [button.text.split("\n") for button in buttons]
+    shown = [button.text.split()[:2] for button in buttons]
     assert shown == [[token["text"], token["tag"]] for token in tokens]
-    best = browser.find_elements("css selector", ".best")[1]
-    assert not best.is_displayed()
     browser.execute_script("arguments[0].focus()", buttons[1])
-    assert best.is_displayed() and len(best.text.split("\n")) == 6
+    details = browser.find_element("id", "details").text.split("\n")
+    assert details[1] == tokens[1]["text"]
+    assert [tag for tag, _ in tokens[1]["best"]] == [x for x in details if x in ("DET", "NN", "V")]
     assert browser.get_log("browser") == []
+
+
+def test_examples_are_a_click_away(running: Any, browser: Any) -> None:
+    browser.get(address(running))
+    first, second = browser.find_elements("css selector", "#examples button")
+    sentence = first.text
+    first.click()
+    browser.find_element("css selector", "#tokens button")
+    assert browser.find_element("id", "text").get_attribute("value") == sentence
+    assert not second.is_displayed()
+
+
+def test_emoji_are_one_thing_and_whitespace_is_space(running: Any, browser: Any) -> None:
+    browser.get(address(running))
+    text = "The \U0001f469\u200d\U0001f467  dog\n\u200b"
+    box = browser.find_element("id", "text")
+    browser.execute_script("arguments[0].value = arguments[1]", box, text)
+    browser.execute_script("arguments[0].dispatchEvent(new Event('input'))", box)
+    browser.find_element("css selector", "#tokens button")
+    words = browser.find_elements("css selector", "#tokens .word")
+    assert [word.text for word in words] == ["The", "\U0001f469\u200d\U0001f467", "dog", "U+200B"]
