@@ -1,12 +1,12 @@
-"""Train taggers from scratch on a treebank, all in the same way, and compare them.
+"""Train taggers from scratch on a treebank in the same way, and compare their accuracy.
 
     python benchmarks/accuracy.py FOLDER --seeds 3
 
-FOLDER holds one file *train.conllu, one *dev.conllu and, read only with --test, one *test.conllu.
-Every system is trained and evaluated on the treebank's own tokens, in texts of ten sentences; their
-labels are written to TAG, whatever the attribute. Each finished run is a line of the results file,
-so that an interrupted benchmark goes on where it stopped; the table has all that the file has on
-the treebank. For an ablation, say what to change in our configs, one call after another:
+FOLDER has one file *train.conllu, one *dev.conllu and, read only with --test, one *test.conllu.
+Each system is trained and evaluated on the treebank's own tokens, in texts of ten sentences. Labels
+of all attributes are stored as TAG. Each finished run is a line of the results file, so that an
+interrupted benchmark continues where it stopped; the table shows all results for the treebank. For
+an ablation, change settings of our configs, one call after another:
 
     python benchmarks/accuracy.py FOLDER --systems tagger --change training.dropout=0.2
 """

@@ -1,6 +1,7 @@
 """What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
 
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -143,14 +144,31 @@ def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:
 
 @registry.callbacks("spacy-lstm-tagger.add_new_labels.v1")
 def create_label_adder(components: list[str]) -> Callable[[Language], None]:
-    """Return a callback for `[initialize.before_init]` that lets trained components get the labels
-    that training brings: in a config, a component that has a source has no settings.
+    """Return a callback for `[initialize.before_init]` that sets `new_labels` = "add" for trained
+    components, as a component with a source has no settings in a config. It warns about settings of
+    such components in [initialize.components], which spaCy ignores.
 
-    components (list[str]): Their names.
+    components (list[str]): Names of the components.
     """
 
     def add_new_labels(nlp: Language) -> None:
         for name in components:
             nlp.get_pipe(name).new_labels = "add"  # type: ignore[attr-defined]
+        warn_of_ignored_settings(nlp)
 
     return add_new_labels
+
+
+def warn_of_ignored_settings(nlp: Language) -> None:
+    """Warn about settings in [initialize.components] of components that are not initialized, as
+    they have a source. To be called when a pipeline is initialized by `spacy train`.
+    """
+    for name, settings in nlp.config["initialize"]["components"].items():
+        ignored = [setting for setting, value in settings.items() if value is not None]
+        if ignored and name in nlp.disabled:
+            warnings.warn(
+                f"the settings {', '.join(ignored)} in [initialize.components.{name}] are ignored, "
+                "as spaCy does not initialize a component that has a source: remove them, or give "
+                "the component a factory instead of the source.",
+                stacklevel=2,
+            )

@@ -17,6 +17,7 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
+from spacy_lstm_tagger.cli.pupil import CONFIG
 from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,6 @@ DIFFERENCES = {
     ],
     "vectors": [
         f"{MODEL}.include_static_vectors",
-        f"{MODEL}.static_vector_width",
         "paths.lexicon",
         "initialize.vectors",
         "initialize.before_init.*",
@@ -286,3 +286,8 @@ def test_another_factory_is_given_on_the_command_line(
     assert weight == (0.5 if filled else 1.0)
     assert nlp.meta["performance"]["pos_acc"] > 0
     assert nlp("The dog").has_annotation("POS")
+
+
+def test_the_command_distill_trains_by_the_config_of_this_name() -> None:
+    # The command needs it where only the package is installed.
+    assert CONFIG.read_text("utf8") == (ROOT / "configs" / "distilled.cfg").read_text("utf8")

@@ -1,6 +1,7 @@
 """Tests of `corpora.py`: the reference's own tokens, and words that are read beforehand."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from spacy_lstm_tagger.corpora import (
 )
 from spacy_lstm_tagger.pipeline.soft_labels import soft_labels, store
 
+ROOT = Path(__file__).parent.parent
 RAW_TEXT = ["The wug ate a blick.", "Every wug will glorp!"]
 PRETRAINING = """
 [corpora]
@@ -235,6 +237,23 @@ def test_a_callback_lets_components_get_new_labels(nlp: Language) -> None:
     first, second = (nlp.add_pipe("lstm_tagger", name=name) for name in ("first", "second"))
     registry.callbacks.get("spacy-lstm-tagger.add_new_labels.v1")(["second"])(nlp)
     assert (first.new_labels, second.new_labels) == ("refuse", "add")
+
+
+@pytest.mark.parametrize("settings", [{"lexicon": {"dog": ["NN"]}}, {"pretrained": None}, {}])
+def test_ignored_settings_of_a_sourced_component_are_told(
+    saved_pipeline: Path, settings: dict[str, Any]
+) -> None:
+    callback = {"@callbacks": "spacy-lstm-tagger.add_new_labels.v1", "components": ["lstm_tagger"]}
+    corpus = str(ROOT / "corpus" / "tutorial" / "train.spacy")
+    config = load_config(ROOT / "configs" / "adapt.cfg")
+    config["nlp"]["lang"] = "xx"
+    config["paths"].update(pipeline=str(saved_pipeline), train=corpus, dev=corpus)
+    config["initialize"] = {"before_init": callback, "components": {"lstm_tagger": settings}}
+    told = any(value is not None for value in settings.values())
+    message = r"lexicon in \[initialize.components.lstm_tagger\] are ignored"
+    with pytest.warns(UserWarning, match=message) if told else nullcontext():
+        nlp = init_nlp(config)
+    assert nlp.get_pipe("lstm_tagger").new_labels == "add"
 
 
 @pytest.fixture

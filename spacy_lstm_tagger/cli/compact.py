@@ -52,7 +52,8 @@ def compact_pipeline(
     before, dropped = size_of(Path(nlp.path)), DROPPED
     if files:
         other = load_pipeline(pipeline)  # whose vocab gets the words of the texts
-        read = (text.to_doc(other) for file in files for text in read_texts(file, text_key))
+        texts_of = (text for file in files for text in read_texts(file, text_key))
+        read = (text.to_doc(other) for text in texts_of if not text.error)
         dropped, changed = compact(other, list(progress(read, "Reading texts")))
         msg.info(f"{1000 * changed:.2f} of 1,000 labels change")
     for shim in _shims(nlp):

@@ -97,6 +97,12 @@ class NetworkShim(PyTorchShim):
         return self._sizes.vector_width
 
     @property
+    def output_width(self) -> int:
+        """Width of the network's output; ValueError if there is no network yet."""
+        sizes = self._sizes
+        return sizes.n_labels if isinstance(self.config, TaggerConfig) else self.config.width
+
+    @property
     def network(self) -> Any:
         """The PyTorch network; made when it is first needed, if the weights were loaded."""
         snapshot = self._require_snapshot()

@@ -44,12 +44,7 @@ from .labels import (
 )
 from .listeners import check_read, check_rehearsal, check_widths
 from .loss import add_soft_labels, check_finite, label_loss
-from .probabilities import (
-    SPACE_LABELS,
-    check_number,
-    register_extensions,
-    require_extensions,
-)
+from .probabilities import SPACE_LABELS, check_number, register_extensions, require_extensions
 from .soft_labels import aligned_soft_labels
 from .streaming import TokenStream
 
@@ -74,8 +69,8 @@ class LSTMTagger(Tagger):
         store_probabilities: bool = False,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
-        """Create the component. The keyword arguments but `attribute` are the settings of its
-        factories; what is changed later is not saved.
+        """Create the component. The keyword arguments except `attribute` are the settings of its
+        factories; later changes are not saved.
 
         vocab (Vocab): The pipeline's vocab.
         model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
@@ -492,6 +487,6 @@ def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMT
     for name, pipe in nlp.pipeline:
         if isinstance(pipe, LSTMTagger) and component in (None, name):
             return name, pipe
-    wanted = "no lstm_tagger" if component is None else f"no lstm_tagger of the name {component!r}"
-    has = ", ".join(nlp.pipe_names) or "none"
-    raise ValueError(f"the pipeline has {wanted}; its components: {has}")
+    of_name = "" if component is None else f" of the name {component!r}"
+    names = ", ".join(nlp.pipe_names) or "none"
+    raise ValueError(f"the pipeline has no lstm_tagger{of_name}; its components: {names}")
