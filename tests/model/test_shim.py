@@ -255,6 +255,22 @@ def test_a_copy_is_optimized_separately(
     assert weight_lists(one) != trained
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_model_that_is_initialized_again_is_optimized_afresh(
+    make_model: MakeModel, make_docs: Function, docs: list[Doc], crf: bool
+) -> None:
+    """Also by the optimizer that trained a network of other sizes."""
+    model, optimizer = make_model(some=make_docs("a wug"), crf=crf), Adam(0.1, use_averages=True)
+    for n_labels in (3, 4):
+        model.initialize(X=docs, Y=[numpy.zeros((len(doc), n_labels), "float32") for doc in docs])
+        for _ in range(2):
+            probabilities, backprop = model.begin_update(docs)
+            backprop(probabilities)
+            model.finish_update(optimizer)
+        with model.use_params(optimizer.averages):
+            assert {scores.shape[1] for scores in model.predict(docs)} == {n_labels}
+
+
 @pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
 def test_without_a_network_nothing_runs(
     docs: list[Doc], widths: dict[str, int], architecture: Callable
