@@ -9,6 +9,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from .labels import FACTORIES, score_labels
+from .listeners import remember_pipeline
 from .tagger import LSTMTagger
 
 DEFAULT_CONFIG = {
@@ -27,6 +28,7 @@ def _make_factory(attribute: str) -> Callable[..., LSTMTagger]:
     """Return a factory of the component, whose settings and defaults are those of `LSTMTagger`."""
 
     def make(nlp: Language, name: str, model: Model, **settings: Any) -> LSTMTagger:
+        remember_pipeline(nlp)
         return LSTMTagger(nlp.vocab, model, name, attribute=attribute, **settings)
 
     settings = [
