@@ -94,7 +94,7 @@ def render(
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
     labels = labels_of(doc, attribute)
     for span in _characters(doc):
-        token, label, word = span[0], labels[span.start], escape(span.text)
+        token, label, word = span[0], labels[span.start], escape(_visible(span.text))
         if not word.strip():
             kind = "line" if "\n" in word else "space"
             yield f'<span class="{kind}">{word}</span>'
@@ -113,6 +113,14 @@ def _characters(doc: Doc) -> Iterator[Span]:
             continue
         yield doc[start:i]
         start = i
+
+
+def _visible(word: str) -> str:
+    """Return the numbers of a word's characters if none can be seen, such as U+200B."""
+    can_be_seen = any(unicodedata.category(letter)[0] not in "CZM" for letter in word)
+    if can_be_seen or not word.strip():
+        return word
+    return " ".join(f"U+{ord(letter):04X}" for letter in word)
 
 
 def _joins(left: str, right: str) -> bool:

@@ -74,6 +74,11 @@ def test_what_looks_like_one_character_is_one_thing(doc: Doc, words: list[str]) 
     assert text_of(joined) == ["x", "C", "".join(words), "A", "y", "C"]
 
 
+def test_invisible_characters_are_shown_by_their_numbers(doc: Doc) -> None:
+    doc = Doc(doc.vocab, words=["x", "\u200b"], tags=["A", "B"])
+    assert text_of(doc) == ["x", "A", "U+200B", "B"]
+
+
 @pytest.mark.parametrize(("attribute", "label"), [("pos", "NOUN"), ("morph", "Number=Sing")])
 def test_other_attributes(attribute: str, label: str) -> None:
     key: Any = {"pos": "pos", "morph": "morphs"}[attribute]
