@@ -208,7 +208,7 @@ def work():
         tag({"text": texts})
 
 
-threads = [threading.Thread(target=work) for _ in range(3)]
+threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
 for thread in threads:
     thread.start()
 for _ in range(5):
@@ -219,6 +219,8 @@ for _ in range(5):
         os._exit(0 if list(map(len, rows["tags"])) == [2, 1] and not any(rows["error"]) else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
+for thread in threads:
+    thread.join()
 """
 
 

@@ -176,7 +176,7 @@ def read_log(path: Path, attribute: str) -> Report:
     """
     header: list[str] = []
     entries: list[dict[str, float]] = []
-    for line in path.read_text(encoding="utf8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         cells = line.split()
         if cells[:2] == ["E", "#"]:
             header = cells
