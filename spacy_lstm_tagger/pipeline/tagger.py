@@ -1,5 +1,6 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -47,6 +48,8 @@ from .loss import add_soft_labels, check_finite, label_loss
 from .probabilities import SPACE_LABELS, check_number, register_extensions, require_extensions
 from .soft_labels import aligned_soft_labels
 from .streaming import TokenStream
+
+logger = logging.getLogger("spacy")  # which spacy train shows
 
 
 class LSTMTagger(Tagger):
@@ -265,6 +268,13 @@ class LSTMTagger(Tagger):
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
+            if len(self.labels) == 1:
+                logger.warning(
+                    "%s: all tokens have the label %r, so there is nothing to learn. Check the "
+                    "corpus, and how it was converted.",
+                    self.name,
+                    self.labels[0],
+                )
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0
         docs = [example.x for example in examples]
