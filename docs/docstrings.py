@@ -1,4 +1,4 @@
-"""Docstrings and signatures of the package in; tables of settings, and fields for Sphinx, out."""
+"""Docstrings of the package as Markdown tables of settings and as fields for Sphinx."""
 
 import inspect
 import json
@@ -8,10 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import spacy
-from docutils.nodes import Node
 from spacy.language import Language
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 ARGUMENT = re.compile(r"(\w+) \((.*?)\): (.*)")
 RESULT = re.compile(r"(?:RETURNS|YIELDS) \(.*?\)(?:: (.*))?")
@@ -32,8 +29,8 @@ def as_fields(lines: list[str]) -> list[str]:
 
 
 def meanings_of(function: Callable[..., Any]) -> dict[str, str]:
-    """Return what a docstring says of each argument; also that of a function in the same module
-    which it refers to: "see `other`".
+    """Return the meaning of each argument in a docstring. If the docstring says "see `other`", the
+    arguments of that function of the same module are included.
     """
     text = inspect.getdoc(function) or ""
     meanings: dict[str, str] = {}
@@ -52,20 +49,22 @@ def meanings_of(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def settings_of(kind: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the settings of a registered function with their defaults, and what each means.
+    """Return the settings of a registered function with their defaults, and their meanings.
 
-    kind (str): Where it is registered: "architectures", or "factories" for components.
-    name (str): The name that configs have for it.
+    kind (str): The registry: "architectures", "readers" and so on; "factories" for components.
+    name (str): The registered name.
     """
+    defaults: dict[str, Any] = {}
     if kind == "factories":
         spacy.blank("xx").get_factory_meta(name)  # finds the entry point
-        meta = Language.get_factory_meta(name)
-        settings = dict(meta.default_config or {})
-        component = inspect.signature(spacy.registry.get("factories", name), eval_str=True)
-        return settings, meanings_of(component.return_annotation.__init__)
+        defaults = dict(Language.get_factory_meta(name).default_config or {})
     function = spacy.registry.get(kind, name)
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters}, meanings_of(function)
+    signature = inspect.signature(function, eval_str=True)
+    settings = {p.name: defaults.get(p.name, p.default) for p in signature.parameters.values()}
+    if kind == "factories":
+        del settings["nlp"], settings["name"]
+        function = signature.return_annotation.__init__
+    return settings, meanings_of(function)
 
 
 def table(settings: dict[str, Any], meanings: dict[str, str]) -> str:
@@ -73,35 +72,8 @@ def table(settings: dict[str, Any], meanings: dict[str, str]) -> str:
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, default in settings.items():
         if name not in meanings:
-            raise ValueError(f"the docstring says nothing of the setting {name}")
+            raise ValueError(f"the docstring doesn't describe the setting {name}")
         shown = "required" if default is REQUIRED else f"`{json.dumps(default)}`"
         meaning = meanings[name].replace("|", r"\|")
         rows.append(f"| `{name}` | {shown} | {meaning} |")
     return "\n".join(rows)
-
-
-class SettingsTable(SphinxDirective):
-    """`{settings} KIND NAME`: the table of settings of a registered function."""
-
-    required_arguments = 2
-
-    def run(self) -> list[Node]:
-        return self.parse_text_to_nodes(table(*settings_of(*self.arguments)))
-
-
-def shorten(
-    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: Any, returned: Any
-) -> tuple[Any, Any]:
-    """Leave out modules, where Sphinx writes "~module.Name" into a signature."""
-    return signature and re.sub(r"~[\w.]*\.(\w+)", r"\1", signature), returned
-
-
-def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = as_fields(lines)
-
-
-def setup(app: Sphinx) -> dict[str, Any]:
-    app.add_directive("settings", SettingsTable)
-    app.connect("autodoc-process-docstring", process)
-    app.connect("autodoc-process-signature", shorten)
-    return {"parallel_read_safe": True}

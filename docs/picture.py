@@ -1,4 +1,4 @@
-"""Draw what a trained pipeline says of a sentence: its tags, in colours, and their confidence.
+"""Draw a sentence with the tags and confidences of a trained pipeline, as an SVG.
 
 python docs/picture.py training/model-best docs/picture.svg
 """
@@ -18,7 +18,7 @@ FONT = "font-family='ui-monospace, Menlo, Consolas, monospace' text-anchor='midd
 
 
 def box(token: Token, left: float, width: float) -> str:
-    """Return the drawing of a token: its word, its tag, and how sure the tagger is of it."""
+    """Return the drawing of a token: its word, tag and confidence."""
     colour, centre = COLOURS.get(token.tag_[0], OTHER), left + width / 2
     confidence = token._.tag_confidence
     return f"""

@@ -23,7 +23,7 @@ from spacy.tokens import Doc
 from spacy.util import minibatch
 
 from .columns import add_columns, read_column
-from .pipeline.confidence import confidence
+from .pipeline.probabilities import confidence
 from .pipeline.tagger import LSTMTagger
 
 Batch = TypeVar("Batch")

@@ -14,8 +14,11 @@ from spacy.training import Example
 from spacy.util import load_model_from_config
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
+from torch import nn
 
+from spacy_lstm_tagger.network.encoder import LSTMEncoder, network_of
 from spacy_lstm_tagger.pipeline.labels import FACTORIES
+from spacy_lstm_tagger.prediction.config import EncoderConfig, Sizes, TaggerConfig
 
 torch.set_num_threads(1)  # more would wait for each other wherever cores are busy
 
@@ -28,6 +31,7 @@ MORPHS = [
     ["", "Tense=Past|VerbForm=Fin", "PronType=Dem", "Number=Sing"],
 ]
 WIDTHS = {"word_width": 6, "character_width": 4, "character_lstm_width": 3, "lstm_width": 5}
+SIZES = Sizes(n_words=6, n_affixes=5, n_characters=7, vector_width=4, n_labels=4)
 
 SHARED = """
 [nlp]
@@ -85,9 +89,40 @@ def make_docs() -> Callable[..., list[Doc]]:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> dict[str, Any]:
+def widths() -> dict[str, int]:
+    """The widths of a model that trains in no time."""
+    return dict(WIDTHS)
+
+
+@pytest.fixture(scope="session")
+def tiny(widths: dict[str, int]) -> dict[str, Any]:
     """The config of a model that trains in no time."""
-    return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **WIDTHS}
+    return {"@architectures": "spacy-lstm-tagger.LSTMTagger.v1", **widths}
+
+
+@pytest.fixture(scope="session")
+def sizes() -> Sizes:
+    """The sizes of the networks that `make_network` makes."""
+    return SIZES
+
+
+@pytest.fixture(scope="session")
+def make_network(widths: dict[str, int], sizes: Sizes) -> Callable[..., LSTMEncoder]:
+    """Return a function that makes a network with static vectors and weights far from zero."""
+
+    def make(
+        config_class: type[EncoderConfig] = TaggerConfig,
+        network_class: Callable[..., LSTMEncoder] = network_of,
+        **settings: Any,
+    ) -> LSTMEncoder:
+        torch.manual_seed(0)
+        config = config_class(**{**widths, "include_static_vectors": True, **settings})
+        network = network_class(config, sizes)
+        for parameter in network.parameters():
+            nn.init.normal_(parameter, std=0.5)
+        return network
+
+    return make
 
 
 @pytest.fixture

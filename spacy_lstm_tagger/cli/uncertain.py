@@ -7,7 +7,7 @@ from typing import Any
 
 from wasabi import msg
 
-from ..pipeline.uncertainty import Uncertain, uncertain
+from ..pipeline.active_learning import Uncertain, uncertain
 from .loading import load_pipeline, progress, require_free
 from .reading import Text, find_files, read_texts
 

@@ -159,7 +159,7 @@ def _begin_update(model: DocModel, docs: list[Doc]) -> tuple[Floats2d, Callable[
     words = WordTypes(docs, shim.vector_width)
     distinct, of_tokens = numpy.unique(words.keys, return_inverse=True)
     ids = words.ids(distinct.tolist(), vocabulary)
-    tokens = numpy.flatnonzero(vocabulary.may_be_news(ids)[of_tokens])
+    tokens = numpy.flatnonzero(vocabulary.may_be_news(ids)[of_tokens] & words.is_word)
     news = vocabulary.find_news(
         zip(
             words.strings(words.forms[tokens].tolist()),
@@ -173,17 +173,23 @@ def _begin_update(model: DocModel, docs: list[Doc]) -> tuple[Floats2d, Callable[
         shim.learn(news)
         ids = words.ids(distinct.tolist(), vocabulary)
     ids = with_unknown(ids, vocabulary, config.unknown_rate)
-    windows = windows_of(docs, config.window_length)
-    return shim.begin_update(ids, of_tokens, windows, model.attrs["dropout_rate"])
+    windows = windows_of(docs, words.is_word, config.window_length)
+    Y, backprop = shim.begin_update(ids, of_tokens, windows, model.attrs["dropout_rate"])
+    if words.is_word.all():
+        return Y, backprop
+    is_word = model.ops.asarray(words.is_word)
+    with_spaces = model.ops.alloc2f(len(is_word), Y.shape[1])
+    with_spaces[is_word] = Y
+    return with_spaces, lambda dY: backprop(dY[is_word])
 
 
 def _predict(model: DocModel, docs: list[Doc]) -> Floats2d:
+    """Return (tokens, width) the network's output for all Docs; zeros for whitespace."""
     n_tokens = sum(map(len, docs))
-    parts = predict_parts(model, docs)
-    first = next(parts, None)
-    width = model.get_dim("nO") if first is None else first[1].shape[1]
-    predicted = model.ops.alloc2f(n_tokens, width, zeros=False)
-    for tokens, outputs in () if first is None else (first, *parts):
+    predicted = model.ops.alloc2f(n_tokens, model.get_dim("nO"))
+    for tokens, outputs in predict_parts(model, docs):
+        if predicted.shape[1] != outputs.shape[1]:  # labels were added meanwhile
+            predicted = model.ops.alloc2f(n_tokens, outputs.shape[1])
         predicted[model.ops.asarray(tokens)] = outputs
     return predicted
 
@@ -194,13 +200,19 @@ def predict_parts(model: DocModel, docs: Sequence[Doc]) -> Iterator[tuple[Ints1d
 
     model (Model[list[Doc], list[Floats2d]]): An LSTM encoder or tagger.
     docs (Sequence[Doc]): The batch.
-    YIELDS (tuple[Ints1d, Floats2d]): (tokens,) the tokens of a part, numbered through all Docs; and
-        (tokens, width) the network's output.
+    YIELDS (tuple[Ints1d, Floats2d]): (tokens,) the tokens of a part, numbered through all Docs,
+        without whitespace; and (tokens, width) the network's output.
     """
     shim = network_of(model)
     words = WordTypes(docs, shim.vector_width)
-    windows = windows_of(docs, *shim.config.prediction_windows(max(map(len, docs), default=0)))
-    yield from shim.predict(words.keys, split(windows, MAX_WINDOWS), words.ids)
+    lengths = shim.config.prediction_windows(max(map(len, docs), default=0))
+    parts = split(windows_of(docs, words.is_word, *lengths), MAX_WINDOWS)
+    predicted = shim.predict(words.keys, parts, words.ids)
+    if words.is_word.all():
+        yield from predicted
+        return
+    tokens = numpy.flatnonzero(words.is_word)
+    yield from ((tokens[part], outputs) for part, outputs in predicted)
 
 
 def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:

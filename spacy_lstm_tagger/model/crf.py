@@ -16,7 +16,8 @@ from thinc.util import get_torch_default_device
 from ..prediction.crf import k_best, log_marginals, viterbi
 from .compat import crf, require_torch, runtime
 from .types import Bools2d, DocModel, Floats2d, Ints1d
-from .windows import cut
+from .windows import cut, lengths_of
+from .word_types import WordTypes
 
 IS_CRF = "is_crf"  # an attribute of the model; `Model.copy` would lose a reference
 PAIRS = "allowed_pairs"  # an attribute, too: what `constrain` was given
@@ -96,42 +97,46 @@ def joins_labels(model: DocModel) -> bool:
 def forward(
     model: DocModel, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
-    """Score the labels of each token, given its neighbours."""
+    """Score the labels of each word, given its neighbours; whitespace is left out."""
     ops = model.ops
     Y, backprop_emitter = emitter_of(model)(docs, is_train)
     if not is_train:
         n_labels = model.get_dim("nO")
         paths = best_path(model, Y)
         return [ops.asarray2f(to_categorical(path, n_labels)) for path in paths], lambda dY: []
-    lengths = _lengths(Y)
+    is_word = WordTypes(docs).is_word if docs else numpy.zeros(0, dtype=bool)
+    lengths = lengths_of(docs, is_word)
     if not lengths.any():
         return Y, backprop_emitter
     torch, device_type = require_torch(), get_torch_default_device().type
     with runtime.training(device_type):
         emissions = xp2torch(ops.flatten(Y), requires_grad=True)
         transitions = xp2torch(transitions_of(model), requires_grad=True)
+        words = torch.from_numpy(numpy.flatnonzero(is_word)).to(emissions.device)
         windows = torch.from_numpy(cut(lengths, TRAINING_WINDOW)[1]).to(emissions.device)
-        allowed, between, pairs = emissions, transitions, pairs_of(model)
+        allowed, between, pairs = emissions[words], transitions, pairs_of(model)
         if pairs is not None:
             exclusions = map(torch.from_numpy, _exclusions(pairs, lengths, model.get_dim("nO")))
-            at_tokens, at_pairs = (scores.to(emissions.device) for scores in exclusions)
-            allowed, between = emissions + at_tokens, transitions + at_pairs
+            at_words, at_pairs = (scores.to(emissions.device) for scores in exclusions)
+            allowed, between = allowed + at_words, between + at_pairs
         marginals = crf.log_marginals(allowed, windows, between)
-        probabilities = marginals.detach().softmax(dim=1)
+        of_words = marginals.detach().softmax(dim=1)
+        probabilities = torch.zeros_like(emissions)
+        probabilities[words] = of_words
 
     def backprop(dY: list[Floats2d]) -> list[Doc]:
         with runtime.training(device_type):
-            gradient = xp2torch(ops.flatten(dY))
+            gradient = xp2torch(ops.flatten(dY))[words]
             # What label smoothing or a teacher expects of excluded labels is left out.
             excluded = marginals.detach() == -torch.inf
             left_out = gradient.masked_fill(~excluded, 0.0).sum(dim=1, keepdim=True)
-            gradient = (gradient + probabilities * left_out).masked_fill(excluded, 0.0)
+            gradient = (gradient + of_words * left_out).masked_fill(excluded, 0.0)
             marginals.backward(gradient)
         if transitions.grad is not None:  # None if all sequences have length 1
             _add_gradient(model, torch2xp(transitions.grad))
-        return backprop_emitter(_unflatten(model, torch2xp(emissions.grad), lengths))
+        return backprop_emitter(_unflatten(model, torch2xp(emissions.grad), _lengths(Y)))
 
-    return _unflatten(model, torch2xp(probabilities), lengths), backprop
+    return _unflatten(model, torch2xp(probabilities), _lengths(Y)), backprop
 
 
 def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:

@@ -183,7 +183,7 @@ def learn_vocabulary(
     """
     forms: Counter[str] = Counter()
     for doc in docs:
-        forms.update(token.text for token in doc)
+        forms.update(token.text for token in doc if not token.is_space)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for (form, count), kind in product(forms.items(), KINDS):
         for key in _keys_of(form, kind):

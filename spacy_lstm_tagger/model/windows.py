@@ -5,22 +5,38 @@ from collections.abc import Iterator, Sequence
 import numpy
 from spacy.tokens import Doc
 
-from .types import Ints1d, Windows
+from .types import Bools1d, Ints1d, Windows
 
 
-def windows_of(docs: Sequence[Doc], window_length: int, context: int = 0) -> Windows:
-    """Cut Docs into windows.
+def windows_of(
+    docs: Sequence[Doc], is_word: Bools1d, window_length: int, context: int = 0
+) -> Windows:
+    """Cut Docs into windows of words.
 
     docs (Sequence[Doc]): The batch.
+    is_word (Bools1d): (tokens,) which tokens of all Docs are read; the others are left out.
     window_length (int): Maximum length of a window; longer Docs are cut.
-    context (int): Number of tokens that a window also reads on either side.
-    RETURNS (Windows): The windows.
+    context (int): Number of words that a window also reads on either side.
+    RETURNS (Windows): The windows; `kept` has an entry for each word.
     """
-    lengths = numpy.asarray([len(doc) for doc in docs], dtype="int64")
+    lengths = lengths_of(docs, is_word)
     if lengths.max(initial=0) <= window_length:  # fast path
-        tokens = numpy.arange(lengths.sum())
-        return Windows(tokens, lengths[lengths > 0], tokens)
-    return Windows(*cut(lengths, window_length, context))
+        positions = numpy.arange(lengths.sum())
+        windows = Windows(positions, lengths[lengths > 0], positions)
+    else:
+        windows = Windows(*cut(lengths, window_length, context))
+    if len(is_word) == lengths.sum():
+        return windows
+    return windows._replace(tokens=numpy.flatnonzero(is_word)[windows.tokens])
+
+
+def lengths_of(docs: Sequence[Doc], is_word: Bools1d) -> Ints1d:
+    """Return (docs,) the number of words of each Doc."""
+    lengths = numpy.asarray([len(doc) for doc in docs], dtype="int64")
+    if is_word.all():
+        return lengths
+    ends = numpy.concatenate([[0], is_word.cumsum()])[lengths.cumsum()]
+    return numpy.diff(ends, prepend=0)
 
 
 def split(windows: Windows, max_windows: int) -> Iterator[tuple[Ints1d, Windows]]:
@@ -29,8 +45,8 @@ def split(windows: Windows, max_windows: int) -> Iterator[tuple[Ints1d, Windows]
 
     windows (Windows): The batch.
     max_windows (int): Maximum number of windows of a part.
-    YIELDS (tuple[Ints1d, Windows]): (kept,) the tokens whose outputs a part gives; and the part.
-        A batch without tokens has no parts.
+    YIELDS (tuple[Ints1d, Windows]): (kept,) the words whose outputs a part gives, by their place
+        in `kept` of the batch; and the part. A batch without words has no parts.
     """
     if len(windows.lengths) <= max_windows:
         if len(windows.lengths):

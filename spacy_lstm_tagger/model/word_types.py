@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy
-from spacy.attrs import ORTH
+from spacy.attrs import IS_SPACE, ORTH
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -30,6 +30,7 @@ class WordTypes:
     the distinct pairs of a form and its vector.
 
     forms: (tokens,) the hash of each token's form, the same in every vocab.
+    is_word: (tokens,) whether a token is a word; whitespace isn't, and no model reads it.
     keys: (tokens,) the key of each token's type. Equal keys mean equal types, in all batches and
         vocabs. If vectors are replaced, types get other keys.
     """
@@ -44,7 +45,9 @@ class WordTypes:
         self._docs = docs
         self._vocabs = list({id(doc.vocab): doc.vocab for doc in docs}.values())
         self._with_vectors: list[_TypesOfVocab] = []
-        self.forms = self.keys = _forms_of(docs)
+        attributes = numpy.concatenate([doc.to_array([ORTH, IS_SPACE]) for doc in docs])
+        self.forms = self.keys = numpy.ascontiguousarray(attributes[:, 0])
+        self.is_word = attributes[:, 1] == 0
         if vector_width:
             check_vectors(docs, vector_width)
             self.keys = self._find_with_vectors()
@@ -93,7 +96,8 @@ class WordTypes:
 
     def contexts(self) -> Keys1d:
         """Return (tokens,) a hash of the forms before and after each token."""
-        padded = [numpy.pad(_forms_of([doc]), 1) for doc in self._docs]
+        ends = numpy.cumsum([len(doc) for doc in self._docs])
+        padded = [numpy.pad(forms, 1) for forms in numpy.split(self.forms, ends[:-1])]
         return numpy.concatenate([3 * forms[:-2] + forms[2:] for forms in padded])
 
 
@@ -162,10 +166,6 @@ def with_unknown(ids: TypeIds, vocabulary: Vocabulary, rate: float) -> TypeIds:
         return ids
     dropped = vocabulary.is_rare[ids.words] & (numpy.random.random(len(ids.words)) < rate)
     return ids._replace(words=numpy.where(dropped, UNKNOWN, ids.words))
-
-
-def _forms_of(docs: Sequence[Doc]) -> Keys1d:
-    return numpy.concatenate([doc.to_array(ORTH) for doc in docs])
 
 
 def _look_up(keys: Iterable[str], ids: dict[str, int]) -> Ints1d:

@@ -25,21 +25,23 @@ from ..model.crf import (
 )
 from ..model.shim import has_network
 from ..model.types import DocModel
-from .confidence import check_number
-from .lexicon import Bools2d
+from .constraints import Bools2d, Lexicon, labels_of_forms
+from .probabilities import check_number
 
 LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
 
 
-class LabelIds(list[Ints1d]):
-    """The index of each token's label, for each Doc.
+class Prediction(NamedTuple):
+    """What a component predicts for a batch of Docs.
 
-    probabilities: (tokens, labels) for each Doc; none if they are not asked for.
+    labels: The labels of the component.
+    label_ids: (tokens,) the index of each token's label, for each Doc.
+    probabilities: (tokens, labels) for each Doc; None if they are not stored.
     """
 
-    def __init__(self, label_ids: Iterable[Ints1d], probabilities: Sequence[Floats2d] = ()) -> None:
-        super().__init__(label_ids)
-        self.probabilities = probabilities
+    labels: tuple[str, ...]
+    label_ids: list[Ints1d]
+    probabilities: list[Floats2d] | None = None
 
 
 class Labelling(NamedTuple):
@@ -167,6 +169,25 @@ def best_sequences(
         (probabilities,) = probabilities_of(model, [emissions], label_smoothing)
         sequences = islice(_best_choices(probabilities), k)
     return [Labelling([labels[i] for i in label_ids], score) for label_ids, score in sequences]
+
+
+def label_words(
+    model: DocModel,
+    labels: Sequence[str],
+    lexicon: Lexicon,
+    label_smoothing: float,
+    words: Sequence[str],
+    scores: Floats2d,
+) -> list[tuple[str, float]]:
+    """Return the label of each word of a stream, and its probability, given the (words, labels)
+    scores."""
+    allowed: Any = model.ops.asarray(cast(Any, labels_of_forms(words, lexicon, labels)))
+    emissions = [model.ops.xp.where(allowed, model.ops.asarray2f(scores), -numpy.inf)]
+    (label_ids,) = best_labels(model, emissions)
+    (probabilities,) = probabilities_of(model, emissions, label_smoothing)
+    return [
+        (labels[i], float(row[i])) for i, row in zip(label_ids.tolist(), probabilities, strict=True)
+    ]
 
 
 class Change(NamedTuple):

@@ -1,7 +1,7 @@
 """Probabilities and gold labels in, the loss and its gradient out."""
 
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Iterable, Sequence
+from math import isfinite, nan
 from typing import Any
 
 from thinc.api import SequenceCategoricalCrossentropy
@@ -53,12 +53,15 @@ def label_loss(
     return float(loss), gradients
 
 
-def check_finite(loss: float, step: int) -> None:
-    """Raise a ValueError if a loss is infinite or no number: from there, training is lost.
+def check_finite(loss: float, probabilities: Iterable[Floats2d], step: int) -> None:
+    """Raise a ValueError if training has failed: the loss, or a probability, is infinite or NaN.
 
     loss (float): The loss of a batch.
+    probabilities (Iterable[Floats2d]): (tokens, labels) for each Doc.
     step (int): How many steps the optimizer has taken.
     """
+    if not all(isfinite(values.sum(axis=(0, 1))) for values in probabilities):
+        loss = nan  # also where no token has a gold label
     if not isfinite(loss):
         raise ValueError(
             f"the loss is {loss} in step {step} of training. Train with a lower learn_rate, or "

@@ -7,8 +7,8 @@ from zlib import crc32
 from spacy.tokens import Doc, Token
 from spacy.util import is_in_jupyter
 
-from .confidence import check_number, confidence, k_best, register_extensions
 from .labels import FACTORIES
+from .probabilities import check_number, confidence, k_best, register_extensions
 
 STYLE = """
 .lstm-tags { line-height: 3.1; color: #1b1f24; background: #fff; padding: .5rem; }

@@ -1,44 +1,66 @@
-"""Scores in, annotated Docs out: the component `lstm_tagger`."""
+"""The component, which learns and writes tags, parts of speech or morphology."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-import numpy
 from spacy.language import Language
+from spacy.pipeline import Tagger
 from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
 from spacy.util import minibatch
 from spacy.vocab import Vocab
-from thinc.api import Model
+from thinc.api import Optimizer, set_dropout_rate
 from thinc.types import Floats2d, Ints1d
 
+from ..model.crf import emitter_of
+from ..model.pretraining import take_pretrained
+from ..model.shim import has_network
 from ..model.streaming import WordReader
-from .annotation import annotate
-from .confidence import check_number, register_extensions, require_extensions
+from ..model.types import DocModel
+from . import serialization
+from .constraints import Bools2d, allowed_labels, check_lexicon, register_allowed
 from .decoding import (
-    LabelIds,
     Labelling,
+    Prediction,
     best_labels,
     best_sequences,
     emissions_of,
+    label_words,
     predict_labels,
     probabilities_of,
 )
-from .labels import FACTORIES, score_labels
-from .learning import LearningTagger
-from .lexicon import Bools2d, Lexicon, allowed_labels, labels_of_forms, register_allowed
-from .listeners import check_read
-from .saving import SETTINGS, check_labels
-from .stream import TokenStream
+from .labels import (
+    FACTORIES,
+    affirmed,
+    aligned_labels,
+    annotate,
+    check_any,
+    check_known,
+    gold_labels,
+    normal_form,
+    read_examples,
+    score_labels,
+)
+from .listeners import check_read, check_rehearsal, check_widths
+from .loss import check_finite, label_loss
+from .probabilities import check_number, register_extensions, require_extensions
+from .streaming import TokenStream
+from .teachers import Teachers, check_taught
 
 
-class LSTMTagger(LearningTagger):
-    """Label each token: a `Tagger` that reads and writes any of tag, pos and morph."""
+class LSTMTagger(Tagger):
+    """Label each token: a `Tagger` for any of tag, pos and morph."""
+
+    model: DocModel
+    cfg: dict[str, Any]
 
     def __init__(
         self,
         vocab: Vocab,
-        model: Model[list[Doc], list[Floats2d]],
+        model: DocModel,
         name: str = "lstm_tagger",
         *,
         attribute: str = "tag",
@@ -49,23 +71,24 @@ class LSTMTagger(LearningTagger):
         store_probabilities: bool = False,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
-        """Create the component.
+        """Create the component. The keyword arguments but `attribute` are the settings of its
+        factories; what is changed later is not saved.
 
         vocab (Vocab): The pipeline's vocab.
         model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
         name (str): Name of the component in the pipeline, and of its loss.
-        attribute (str): The annotation that it learns and writes: "tag", "pos" or "morph".
+        attribute (str): The annotation to learn and write: "tag", "pos" or "morph".
         overwrite (bool): Whether to replace annotation that a Doc has already.
-        label_smoothing (float): Probability that training gives to the other labels together; it
-            makes a tagger more accurate, and its probabilities more honest.
+        label_smoothing (float): Probability that training gives to the other labels together. It
+            makes a tagger more accurate, and its probabilities better calibrated.
         neg_prefix (str): Marks gold labels that a token does not have: "!NN" is "anything but NN".
-        new_labels (str): What to do if training brings a label that the component lacks: "refuse"
-            it with an error, or "add" it. It can be changed at any time.
-        store_probabilities (bool): Whether Docs that are annotated carry the probabilities of all
-            labels; see `confidence.py`. It can be changed at any time.
+        new_labels (str): What to do with gold labels in training that the component lacks:
+            "refuse" them with an error, or "add" them. It can be changed at any time.
+        store_probabilities (bool): Whether annotated Docs carry the probabilities of all labels;
+            see `probabilities.py`. It can be changed at any time.
         scorer (Callable | None): The scoring method.
-        RAISES: ValueError if the attribute or `new_labels` is none of these, or if probabilities
-            are to be stored under an extension that the application has for something else.
+        RAISES: ValueError if a setting has none of these values, or if probabilities are to be
+            stored and the application uses the name of one of their extensions.
         """
         if attribute not in FACTORIES:
             raise ValueError(
@@ -87,15 +110,21 @@ class LSTMTagger(LearningTagger):
         )
         self.cfg["attribute"] = attribute
         self.cfg["lexicon"] = {}
+        self._n_steps = 0
+        self._teachers: Teachers | None = None
         register_extensions(attribute)
         register_allowed(attribute)
         self.new_labels = new_labels
         self.store_probabilities = store_probabilities
-        self.configured = {setting: self.cfg[setting] for setting in SETTINGS}
+
+    @property
+    def attribute(self) -> str:
+        """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
+        return self.cfg["attribute"]
 
     @property
     def new_labels(self) -> str:
-        """What to do if training brings a label that the component lacks."""
+        """What to do with gold labels in training that the component lacks."""
         return self.cfg["new_labels"]
 
     @new_labels.setter
@@ -106,7 +135,7 @@ class LSTMTagger(LearningTagger):
 
     @property
     def store_probabilities(self) -> bool:
-        """Whether Docs that are annotated carry the probabilities of all labels."""
+        """Whether annotated Docs carry the probabilities of all labels."""
         return self.cfg["store_probabilities"]
 
     @store_probabilities.setter
@@ -118,19 +147,20 @@ class LSTMTagger(LearningTagger):
                 require_extensions(self.attribute)
         self.cfg["store_probabilities"] = value
 
-    def predict(self, docs: Iterable[Doc]) -> LabelIds:
-        """Choose a label for each token: of the best sequence of labels, if the model has a CRF.
+    def predict(self, docs: Iterable[Doc]) -> Prediction:
+        """Find the label of each token: with a CRF, that of the best sequence of labels.
 
         docs (Iterable[Doc]): The Docs.
-        RETURNS (LabelIds): (tokens,) the index of each token's label, for each Doc; with
-            `store_probabilities`, the probabilities as well.
-        RAISES: ValueError if what a token is allowed is no list of the component's labels.
+        RETURNS (Prediction): The labels; with `store_probabilities`, their probabilities as well.
+        RAISES: ValueError if the labels that a token can have are not labels of the component.
         """
-        docs, model = list(docs), self.model
+        docs, model, labels = list(docs), self.model, self.labels
+        allowed = self._allowed(docs)
         if not self.store_probabilities:
-            return LabelIds(predict_labels(model, docs, self._allowed(docs)))
-        emissions = emissions_of(model, docs, self._allowed(docs))
-        return LabelIds(best_labels(model, emissions), self._probabilities(model, emissions))
+            return Prediction(labels, predict_labels(model, docs, allowed))
+        emissions = emissions_of(model, docs, allowed)
+        probabilities = probabilities_of(model, emissions, self.cfg["label_smoothing"])
+        return Prediction(labels, best_labels(model, emissions), probabilities)
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Floats2d]:
         """Find the probability of each label, without annotating the Docs.
@@ -141,7 +171,8 @@ class LSTMTagger(LearningTagger):
         RAISES: ValueError as `predict`.
         """
         docs, model = list(docs), self.model
-        return self._probabilities(model, emissions_of(model, docs, self._allowed(docs)))
+        emissions = emissions_of(model, docs, self._allowed(docs))
+        return probabilities_of(model, emissions, self.cfg["label_smoothing"])
 
     def k_best(self, doc: Doc, k: int) -> list[Labelling]:
         """Find the k most probable sequences of labels, without annotating the Doc.
@@ -157,47 +188,251 @@ class LSTMTagger(LearningTagger):
             return best_sequences(model, emissions, self.cfg["label_smoothing"], self.labels, k)
 
     def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
-        """Begin a stream of words that are tagged as they come; only NumPy computes. The model
+        """Begin a stream of words that are tagged one after another, using NumPy alone. The model
         must read from left to right, without a CRF.
 
-        state (dict[str, Any] | None): Where to go on: the `state` of another stream of the same
-            pipeline, in this process or another. None to begin anew.
+        state (dict[str, Any] | None): The `state` of another stream of the same pipeline, in this
+            process or another, to continue from. None to begin anew.
         RETURNS (TokenStream): The stream.
         RAISES: ValueError if the model can't tag a stream, or if the state is not one of it.
         """
         with self._named_in_errors():
-            decide = partial(self._decide, self.labels, self.cfg["lexicon"])
+            decide = partial(
+                label_words,
+                self.model,
+                self.labels,
+                self.cfg["lexicon"],
+                self.cfg["label_smoothing"],
+            )
             return TokenStream(WordReader(self.model, self.vocab), decide, state)
 
-    def set_annotations(self, docs: Doc | Iterable[Doc], batch_tag_ids: list[Ints1d]) -> None:
-        """Write labels to the Docs, and probabilities if `predict` found some.
+    def set_annotations(
+        self, docs: Doc | Iterable[Doc], prediction: Prediction | Sequence[Ints1d]
+    ) -> None:
+        """Write labels to the Docs, and their probabilities if there are any.
 
-        docs (Iterable[Doc]): The Docs.
-        batch_tag_ids (list[Ints1d]): What `predict` returned.
+        docs (Doc | Iterable[Doc]): The Docs.
+        prediction (Prediction | Sequence[Ints1d]): What `predict` returned; or (tokens,) the index
+            of each token's label, for each Doc.
         """
+        if not isinstance(prediction, Prediction):
+            prediction = Prediction(self.labels, list(prediction))
         with self._named_in_errors():
             annotate(
                 [docs] if isinstance(docs, Doc) else list(docs),
-                batch_tag_ids,
-                getattr(batch_tag_ids, "probabilities", ()),
-                labels=self.labels,
+                prediction,
                 attribute=self.attribute,
                 overwrite=self.cfg["overwrite"],
                 tagger=self.name,
             )
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Annotate a stream of Docs. A Doc that makes the component raise is given to the
-        pipeline's error handler by itself, and the others of its batch are annotated.
+        """Annotate a stream of Docs. If the component can't annotate a Doc, only this one goes to
+        the pipeline's error handler, and not its whole batch.
 
         stream (Iterable[Doc]): The Docs.
         batch_size (int): How many are read at a time.
         YIELDS (Doc): The Docs in their order, without the ones that went to the error handler.
         """
-        with self._named_in_errors():  # spaCy would drop all Docs where it is 0
+        with self._named_in_errors():  # for 0, spaCy would drop all Docs
             batch_size = check_number("batch_size", batch_size)
         for docs in minibatch(stream, size=batch_size):
             yield from self._pipe_batch(docs)
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+        lexicon: dict[str, list[str]] | None = None,
+        pretrained: str | Path | None = None,
+        teachers: Sequence[str | Path] | None = None,
+    ) -> None:
+        """Learn the labels and the vocabulary, and build the network.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
+        nlp (Language | None): The pipeline.
+        labels (Sequence[str] | None): The labels; None for those of the examples and of the
+            teachers.
+        lexicon (dict[str, list[str]] | None): The labels that each word form can have, exactly as
+            it is spelled; other forms can have any.
+        pretrained (str | Path | None): A file that `spacy pretrain` saved, of a `tok2vec` with the
+            architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
+            starts with its words and weights.
+        teachers (Sequence[str | Path] | None): Trained pipelines, installed or folders. The mean
+            of their probabilities is what this component learns for a token without a gold label,
+            as in raw text, and a part of what it learns for the others. They teach until it is
+            initialized again or loaded, and are not saved with it.
+        RAISES: ValueError if the examples can't be read, if there are none, or no labels; if a
+            label can't be one of the attribute's; if the lexicon gives a form no label, or one
+            that the component lacks; if the model listens to a component of another width; if
+            the pretrained weights belong to another model; or if the teachers are not a list, can't
+            be loaded, or have labels that the component lacks.
+        """
+        with self._named_in_errors():
+            if nlp is not None:
+                check_widths(self.model, nlp)
+            examples = read_examples(get_examples)
+            loaded = None if teachers is None else Teachers(teachers, self.attribute)
+            taught = set() if loaded is None else loaded.labels
+            if labels is None:
+                gold = affirmed(gold_labels(examples, self.attribute), self._neg_prefix)
+                labels = sorted(taught | gold)
+        self._add_labels(labels if isinstance(labels, str) else list(labels))
+        with self._named_in_errors():
+            check_any(self.labels, examples, self.attribute)
+            check_taught(taught, self.labels)
+            self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
+        self._n_steps = 0
+        docs = [example.x for example in examples]
+        Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
+        # Our models learn the words of all Docs; spaCy's would run on all that they are shown.
+        is_ours = has_network(emitter_of(self.model))
+        self.model.initialize(X=docs if is_ours else docs[:10], Y=Y)
+        if pretrained is not None:
+            with self._named_in_errors():
+                take_pretrained(self.model, Path(pretrained))
+        self._teachers = loaded
+
+    def add_label(self, label: str) -> int:
+        """Add a label, also to a trained component; no prediction changes until it is trained.
+
+        label (str): The label; morphological features in any order.
+        RETURNS (int): 1, or 0 if the component has it already.
+        RAISES: ValueError if it is not a string, or not a label of the attribute, or if the model
+            can't get more labels; the component stays as it was.
+        """
+        if not isinstance(label, str):
+            raise ValueError(f"{self.name}: a label must be a string, not {label!r:.80}")
+        return self._add_labels([label])
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch. With `new_labels` = "add", first add the gold labels that the
+        component lacks.
+
+        examples (Iterable[Example]): The batch.
+        drop (float): The dropout rate.
+        sgd (Optimizer | None): The optimizer; None to add up gradients.
+        losses (dict[str, float] | None): Losses to add to, by the names of components.
+        RETURNS (dict[str, float]): The losses.
+        RAISES: ValueError as `get_loss`; if the loss is not finite, the weights stay as they were.
+        """
+        examples = list(examples)
+        validate_examples(examples, "LSTMTagger.update")
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        if self.new_labels == "add":
+            gold = affirmed(gold_labels(examples, self.attribute), self._neg_prefix)
+            self._add_labels(sorted(gold.difference(self.labels)))
+        docs = [example.predicted for example in examples]
+        if not any(map(len, docs)):
+            return losses
+        set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update(docs)
+        loss, gradients = self.get_loss(examples, scores)
+        backprop(gradients)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        losses[self.name] += loss
+        return losses
+
+    def rehearse(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn not to forget; see `spacy.pipeline.Tagger.rehearse`.
+
+        RAISES: ValueError if the model listens to an encoder that is trained with it.
+        """
+        with self._named_in_errors():
+            check_rehearsal(self.model)
+        return super().rehearse(list(examples), drop=drop, sgd=sgd, losses=losses)
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: list[Floats2d]
+    ) -> tuple[float, list[Floats2d]]:
+        """Compute the loss of a batch and its gradient with respect to the scores.
+
+        examples (Iterable[Example]): The batch.
+        scores (list[Floats2d]): (tokens, labels) probabilities for each Doc.
+        RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens without a gold
+            label that can be aligned have none, unless the component has teachers.
+        RAISES: ValueError if the component lacks a gold label, or if the loss is not finite.
+        """
+        examples = list(examples)
+        validate_examples(examples, "LSTMTagger.get_loss")
+        gold = [aligned_labels(example, self.attribute) for example in examples]
+        smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
+        with self._named_in_errors():
+            used = {label for labels in gold for label in labels if label}
+            check_known(used, self.labels, self._neg_prefix)
+            loss, gradients = label_loss(
+                scores,
+                gold,
+                self.labels,
+                label_smoothing=smoothing,
+                neg_prefix=self._neg_prefix,
+            )
+            if self._teachers is not None:
+                docs = [example.predicted for example in examples]
+                loss, gradients = self._teachers.teach(
+                    docs, self.labels, gold, scores, gradients, smoothing
+                )
+            check_finite(loss, scores, self._n_steps)
+        return loss, gradients
+
+    def finish_update(self, sgd: Optimizer | None) -> None:
+        """Update the weights, and count the steps of training.
+
+        sgd (Optimizer | None): The optimizer; None to keep adding up gradients.
+        """
+        if sgd is not None:
+            super().finish_update(sgd)
+            self._n_steps += 1
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the component; see `to_disk`."""
+        return serialization.to_bytes(self, exclude)
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the component to a folder: labels, lexicon and weights. The pipeline's config has
+        the settings.
+
+        path (str | Path): The folder; it is made if need be.
+        exclude (Iterable[str]): What is not saved: "vocab", "cfg" or "model".
+        """
+        serialization.to_disk(self, Path(path), exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
+        """Load the component from bytes; see `from_disk`."""
+        serialization.from_bytes(self, bytes_data, exclude)
+        self._teachers = None
+        return self
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
+        """Load the component from a folder.
+
+        path (str | Path): The folder.
+        exclude (Iterable[str]): What is not loaded: "vocab", "cfg" or "model".
+        RETURNS (LSTMTagger): The component itself.
+        RAISES: ValueError if it is damaged, or was saved with other settings of the model or by
+            another factory; the component stays as it was.
+        """
+        serialization.from_disk(self, Path(path), exclude)
+        self._teachers = None
+        return self
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         try:
@@ -212,41 +447,62 @@ class LSTMTagger(LearningTagger):
             yield from docs
 
     def _allowed(self, docs: list[Doc]) -> Bools2d | None:
+        """Return the labels that each token can have, if the model can read the Docs."""
         with self._named_in_errors():
             for doc in docs:
                 if not isinstance(doc, Doc):
                     raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
             check_read(self.model, docs)
-            if not self.labels:  # while some are added, the model can have more
-                check_labels(self.model, self.labels)
+            if not self.labels:  # otherwise, the model may be getting more of them just now
+                serialization.check_labels(self.model, self.labels)
             return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
             )
 
-    def _probabilities(
-        self, model: Model[list[Doc], list[Floats2d]], emissions: list[Floats2d]
-    ) -> list[Floats2d]:
-        return probabilities_of(model, emissions, self.cfg["label_smoothing"])
+    def _add_labels(self, labels: Iterable[str]) -> int:
+        with self._named_in_errors():
+            if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+                raise ValueError(f"a list of labels is needed, not {labels!r:.80}")
+            normal = dict.fromkeys(map(self._normal_form, labels))
+            for label in normal:
+                self.vocab.strings.add(label)
+            new = [label for label in normal if label not in self.labels]
+            n_outputs = self.model.maybe_get_dim("nO")
+            if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
+                self._resize(len(self.labels) + len(new), new)
+        self.cfg["labels"].extend(new)
+        return len(new)
 
-    def _decide(
-        self, labels: tuple[str, ...], lexicon: Lexicon, words: list[str], scores: Floats2d
-    ) -> list[tuple[str, float]]:
-        """Return the label of each word, and its probability, as `predict` finds them."""
-        allowed = labels_of_forms(words, lexicon, labels)
-        emissions = [self.model.ops.asarray2f(numpy.where(allowed, cast(Any, scores), -numpy.inf))]
-        (label_ids,) = best_labels(self.model, emissions)
-        (probabilities,) = self._probabilities(self.model, emissions)
-        return [
-            (labels[i], float(row[i]))
-            for i, row in zip(label_ids.tolist(), probabilities, strict=True)
-        ]
+    def _resize(self, n_labels: int, new: Sequence[str]) -> None:
+        if not self.is_resizable:
+            raise ValueError(
+                f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
+                "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
+            )
+        # spaCy has no other way to the model that it rehearses with.
+        for model in filter(None, (self.model, self._rehearsal_model)):
+            model.attrs["resize_output"](model, n_labels)
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    def _normal_form(self, label: str) -> str:
+        return normal_form(label, self.attribute, self.vocab)
+
+    @property
+    def _neg_prefix(self) -> str:
+        return self.cfg["neg_prefix"] or ""
 
 
 def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMTagger]:
-    """Find the `lstm_tagger` of a pipeline.
+    """Find the tagger of a pipeline.
 
     nlp (Language): The pipeline.
-    component (str | None): Name of the component; None for the first `lstm_tagger`.
+    component (str | None): Name of the component; None for the first one.
     RETURNS (tuple[str, LSTMTagger]): Its name in the pipeline, and the component.
     RAISES: ValueError if there is none.
     """

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy
 from spacy.language import Language
+from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.util import load_model
 from thinc.api import get_array_module
 from thinc.types import Floats2d
 
 from .listeners import encoder_names
-from .saving import SavedTagger
 
 # What of a token with a gold label is learnt from teachers: less than half, so that gold labels win
 # where teachers are sure of others.
@@ -122,7 +122,7 @@ def _load(pipeline: str | Path, attribute: str) -> tuple[Language, list[str], An
     except (OSError, ValueError) as error:
         raise ValueError(f"the teacher {str(pipeline)!r} can't be loaded: {error}") from error
     for _, tagger in nlp.pipeline:
-        if isinstance(tagger, SavedTagger) and tagger.cfg["attribute"] == attribute:
+        if isinstance(tagger, Tagger) and tagger.cfg.get("attribute") == attribute:
             needed = encoder_names(tagger.model, nlp)
             return nlp, [name for name in nlp.pipe_names if name not in needed], tagger
     raise ValueError(

@@ -10,7 +10,7 @@ import spacy
 from numpy.testing import assert_allclose
 from spacy.language import Language
 
-from spacy_lstm_tagger.pipeline.saving import FORMAT
+from spacy_lstm_tagger.pipeline.serialization import FORMAT
 
 HERE = Path(__file__).parent
 ARCHIVES = sorted((HERE / "pipelines").glob("*/*.zip"))
@@ -27,7 +27,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Language], dict]:
 
 def test_each_format_has_its_pipelines() -> None:
     kinds = {"tag", "pos", "morph", "crf", "shared"}
-    for number in range(FORMAT + 1):
+    for number in range(1, FORMAT + 1):
         folder = HERE / "pipelines" / f"format-{number}"
         assert {path.stem for path in folder.iterdir()} == kinds
 

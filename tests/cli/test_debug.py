@@ -110,7 +110,7 @@ def test_the_encoder_that_is_listened_to_has_the_windows(run: Callable, corpus: 
         ("tagger", ["--component", "x"], "no lstm_tagger of the name 'x'"),
         (
             "tagger",
-            ["--components.lstm_tagger.attribute", "morph"],
+            ["--components.lstm_tagger.factory", "lstm_morph_tagger"],
             "has no morphological features",
         ),
     ],
@@ -119,7 +119,7 @@ def test_what_cannot_be_used_gets_one_line(
     run: Callable, corpus: Path, config: str, overrides: list[str], message: str
 ) -> None:
     paths = ["--paths.train", corpus, "--paths.dev", corpus]
-    if "morph" in overrides:
+    if "lstm_morph_tagger" in overrides:
         docs = DocBin(docs=[Doc(Vocab(), words=["x"], tags=["X"])])
         docs.to_disk(corpus.with_name("bare.spacy"))
         paths[1] = corpus.with_name("bare.spacy")

@@ -1,4 +1,4 @@
-"""Tests of `crf.py`: the marginals that prediction has, and their gradients."""
+"""Tests of `crf.py`: marginals equal those of prediction, gradients finite differences."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_excluded_transitions_get_no_gradient(
 
 @pytest.mark.parametrize("scale", [1.0, 500.0])
 @pytest.mark.parametrize("lengths", LENGTHS[:3])
-def test_gradients_are_those_of_finite_differences(lengths: list[int], scale: float) -> None:
+def test_gradients_equal_finite_differences(lengths: list[int], scale: float) -> None:
     emissions, sizes, transitions = random_chain(lengths, 3)
     emissions, transitions = scale * emissions, scale * transitions
 

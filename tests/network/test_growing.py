@@ -17,7 +17,7 @@ def seed() -> None:
 
 
 @pytest.mark.parametrize("differences", [False, True])
-def test_rows_that_are_added_begin_as_unknown(differences: bool) -> None:
+def test_new_rows_equal_the_row_of_unknown(differences: bool) -> None:
     embedding = GrowingEmbedding(4, 5, differences=differences)
     before, unknown = embedding(IDS), embedding.weight[0]
     embedding.grow(6)
@@ -39,7 +39,7 @@ def test_rows_are_looked_up_in_all_blocks(n_rows: int) -> None:
     assert embedding.joined().shape == (n_rows, 3)
 
 
-def test_a_row_that_was_added_learns_its_difference_from_unknown() -> None:
+def test_a_new_row_learns_its_difference_from_unknown() -> None:
     embedding = GrowingEmbedding(2, 3)
     embedding.grow(4)
     embedding(torch.tensor([3])).sum().backward()
@@ -48,7 +48,7 @@ def test_a_row_that_was_added_learns_its_difference_from_unknown() -> None:
     assert added.grad is not None and added.grad[:2].tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
-def test_rows_come_in_few_blocks() -> None:
+def test_blocks_stay_few() -> None:
     embedding = GrowingEmbedding(1, 1)
     for n in range(1, 100_000, 100):
         embedding.grow(n)
@@ -56,7 +56,7 @@ def test_rows_come_in_few_blocks() -> None:
 
 
 @pytest.mark.parametrize("layer", [GrowingEmbedding(3, 2), GrowingLinear(2, 3)], ids=type)
-def test_a_saved_state_has_all_rows_in_one_piece(layer: GrowingEmbedding) -> None:
+def test_a_saved_state_has_all_rows_in_one_array(layer: GrowingEmbedding) -> None:
     names = set(layer.state_dict())
     layer.grow(5)
     state = layer.state_dict()
@@ -68,7 +68,7 @@ def test_a_saved_state_has_all_rows_in_one_piece(layer: GrowingEmbedding) -> Non
 
 
 @pytest.mark.parametrize("n_new", [1, 3])
-def test_outputs_that_are_added_are_never_the_highest(n_new: int) -> None:
+def test_new_outputs_are_never_the_highest(n_new: int) -> None:
     linear = GrowingLinear(6, 4)
     inputs = torch.randn(100, 6)
     before = linear(inputs)
@@ -95,7 +95,7 @@ def step(layer: GrowingLinear, optimizer: Adam, inputs: Tensor) -> None:
         parameter.data.copy_(torch.from_numpy(new))
 
 
-def test_an_optimizer_goes_on_with_old_rows_as_if_nothing_had_been_added() -> None:
+def test_new_rows_change_nothing_in_the_optimization_of_old_rows() -> None:
     inputs = torch.randn(8, 2)
     alone, grown = GrowingLinear(2, 3), GrowingLinear(2, 3)
     grown.load_state_dict(alone.state_dict())

@@ -47,7 +47,7 @@ def test_a_long_doc_needs_no_scores_of_all_its_tokens_at_once(
     doc = Doc(nlp.vocab, words=["dog", "ate", "apple"] * 6000)
     (expected,) = (scores.argmax(axis=1) for scores in tagger.model.predict([doc]))
     tracemalloc.start()
-    (label_ids,) = tagger.predict([doc])
+    (label_ids,) = tagger.predict([doc]).label_ids
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert label_ids.tolist() == expected.tolist()

@@ -9,9 +9,9 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy_lstm_tagger.model.crf import emitter_of
 from thinc.api import Adam
 
+from spacy_lstm_tagger.model.crf import emitter_of
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 WORDS = ["Wugs", "blick", "!"]
@@ -84,12 +84,12 @@ def test_a_shared_encoder_learns_the_words_of_its_training(
 def test_added_labels_change_no_prediction(
     tagger: LSTMTagger, docs: list[Doc], labels: list[str]
 ) -> None:
-    before = [ids.tolist() for ids in tagger.predict(docs)]
+    before = [ids.tolist() for ids in tagger.predict(docs).label_ids]
     best = tagger.k_best(docs[0], 1)[0].labels
     for n, label in enumerate(labels, 4):
         assert tagger.add_label(label) == 1
         assert tagger.labels[n - 1 :] == (label,)
-        assert [ids.tolist() for ids in tagger.predict(docs)] == before
+        assert [ids.tolist() for ids in tagger.predict(docs).label_ids] == before
     assert tagger.k_best(docs[0], 1)[0].labels == best
     (probabilities,) = tagger.predict_probabilities(docs[:1])
     assert probabilities.shape == (4, 3 + len(labels))
@@ -154,7 +154,7 @@ def test_one_label_that_is_none_keeps_the_others_out(nlp: Language, train: Calla
     tagger = train(nlp, attribute="pos").get_pipe("lstm_tagger")
     labels = tagger.labels
     with pytest.raises(
-        ValueError, match="'NNS' is not a universal part of speech.*factory lstm_tagger"
+        ValueError, match=r"'NNS' is not a universal part of speech.*factory lstm_tagger"
     ):
         tagger._add_labels(["ADJ", "NNS"])
     assert tagger.labels == labels and tagger.model.get_dim("nO") == len(labels)

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import register_extensions, render
-from spacy_lstm_tagger.pipeline.confidence import store
+from spacy_lstm_tagger.pipeline.probabilities import store
 
 LABELS = ("A", "B", "C")
 PROBABILITIES = numpy.asarray([[0.5, 0.375, 0.125], [0.0, 0.25, 0.75]], dtype="float32")

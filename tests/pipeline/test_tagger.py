@@ -742,7 +742,7 @@ def test_labels_that_were_added_to_a_sourced_component_are_known(
 
 def test_another_number_of_labels_than_tokens_is_refused(trained: Language) -> None:
     doc, label_ids = trained.make_doc("The dog"), numpy.zeros(1, dtype="int64")
-    with pytest.raises(ValueError, match="lstm_tagger: 1 labels are not those of 2 tokens"):
+    with pytest.raises(ValueError, match="lstm_tagger: 1 labels do not fit 2 tokens"):
         trained.get_pipe("lstm_tagger").set_annotations([doc], [label_ids])
 
 

@@ -1,4 +1,4 @@
-"""Tests of `blas.py`: products, and threads that stay as they were."""
+"""Tests of `blas.py`: products, and the number of threads."""
 
 import multiprocessing
 import os
@@ -15,7 +15,7 @@ from spacy_lstm_tagger.prediction.blas import OneThread, multiply
 
 
 class Library:
-    """Stands for a library whose number of threads holds for the process."""
+    """A library with one number of threads for the whole process."""
 
     architecture = "Haswell"
 
@@ -41,7 +41,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
 @pytest.mark.parametrize("architecture", ["Haswell", "Zen", "SkylakeX"])
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 6, 7, 100])
 @pytest.mark.parametrize("stack", [1, 2])
-def test_rows_are_multiplied(n_rows: int, stack: int, architecture: str, library: Library) -> None:
+def test_products_equal_numpy(n_rows: int, stack: int, architecture: str, library: Library) -> None:
     library.architecture = architecture
     random = numpy.random.default_rng(0)
     rows = random.normal(size=(stack, n_rows, 16)).astype("float32")
@@ -52,7 +52,7 @@ def test_rows_are_multiplied(n_rows: int, stack: int, architecture: str, library
     assert not wide[:, n_rows:].any()
 
 
-def test_there_is_one_thread_inside_and_as_many_as_before_outside(library: Library) -> None:
+def test_one_thread_runs_inside_and_as_many_as_before_outside(library: Library) -> None:
     one_thread = OneThread()
     with one_thread:
         assert library.n_threads == 1
@@ -62,13 +62,13 @@ def test_there_is_one_thread_inside_and_as_many_as_before_outside(library: Libra
     assert library.n_threads == 4
 
 
-def test_an_exception_restores_them_too(library: Library) -> None:
+def test_the_number_of_threads_is_restored_after_an_exception(library: Library) -> None:
     with pytest.raises(KeyError), OneThread():
         raise KeyError
     assert library.n_threads == 4
 
 
-def test_interleaved_threads_restore_them(library: Library) -> None:
+def test_interleaved_threads_restore_the_number(library: Library) -> None:
     one_thread, barrier = OneThread(), Barrier(4)
 
     def work(_: int) -> set[int]:
@@ -85,14 +85,14 @@ def test_interleaved_threads_restore_them(library: Library) -> None:
         assert library.n_threads == 4
 
 
-def test_what_the_application_sets_meanwhile_stays(library: Library) -> None:
+def test_a_number_that_the_application_sets_meanwhile_is_kept(library: Library) -> None:
     with OneThread():
         library.set_num_threads(3)
     assert library.n_threads == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork processes")
-def test_a_process_that_is_forked_meanwhile_has_all_threads(library: Library) -> None:
+def test_a_process_that_is_forked_meanwhile_has_the_number_before(library: Library) -> None:
     one_thread = OneThread()
     results = multiprocessing.get_context("fork").SimpleQueue()
 
@@ -110,7 +110,7 @@ def test_a_process_that_is_forked_meanwhile_has_all_threads(library: Library) ->
     assert results.get() == (4, 1, 4)
 
 
-def test_any_thread_can_set_the_threads_of_numpy() -> None:
+def test_any_thread_can_set_the_number_of_threads_of_numpy() -> None:
     libraries = blas._libraries()
     if not libraries:
         pytest.skip("NumPy calls no OpenBLAS with threads of its own")

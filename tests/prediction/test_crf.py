@@ -7,6 +7,7 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
+
 from spacy_lstm_tagger.prediction import crf as crf_module
 from spacy_lstm_tagger.prediction.crf import k_best, log_marginals, viterbi
 from spacy_lstm_tagger.prediction.types import Floats1d, Floats2d, Ints1d, Ints2d
@@ -70,9 +71,7 @@ def test_marginals_are_sums_over_all_sequences(
 
 @pytest.mark.parametrize(("lengths", "n_labels"), CHAINS)
 @pytest.mark.parametrize("seed", range(3))
-def test_best_labels_are_those_of_the_best_sequence(
-    lengths: list[int], n_labels: int, seed: int
-) -> None:
+def test_best_labels_form_the_best_sequence(lengths: list[int], n_labels: int, seed: int) -> None:
     emissions, sizes, transitions = random_chain(lengths, n_labels, seed)
     expected = [enumerate_best(part, transitions) for part in sequences_of(emissions, sizes)]
     best = viterbi(emissions, sizes, transitions)
@@ -82,7 +81,7 @@ def test_best_labels_are_those_of_the_best_sequence(
 @pytest.mark.parametrize("n_positions", [1, 2, 4])
 @pytest.mark.parametrize("n_labels", [1, 2, 4])
 @pytest.mark.parametrize("seed", range(3))
-def test_k_best_sequences_are_the_first_of_all(n_positions: int, n_labels: int, seed: int) -> None:
+def test_k_best_sequences_are_the_best_of_all(n_positions: int, n_labels: int, seed: int) -> None:
     emissions, _, transitions = random_chain([n_positions], n_labels, seed)
     labels, probabilities = enumerate_sequences(emissions, transitions)
     ranks = numpy.argsort(-probabilities)
@@ -94,7 +93,7 @@ def test_k_best_sequences_are_the_first_of_all(n_positions: int, n_labels: int, 
 
 @pytest.mark.parametrize("scale", [1.0, 200.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_excluded_labels_are_as_if_they_were_not_there(seed: int, scale: float) -> None:
+def test_excluded_labels_are_never_chosen(seed: int, scale: float) -> None:
     emissions, sizes, transitions = random_chain([4, 2, 3], 4, seed)
     excluded = numpy.random.default_rng(seed).random(emissions.shape) < 0.5
     excluded[range(len(emissions)), emissions.argmax(1)] = False
@@ -149,7 +148,7 @@ def test_k_best_makes_no_excluded_transition() -> None:
     assert numpy.exp(logs).sum() == pytest.approx(1)
 
 
-def test_k_best_keeps_to_labels_that_are_not_excluded() -> None:
+def test_k_best_sequences_have_no_excluded_labels() -> None:
     emissions, _, transitions = random_chain([3], 3)
     emissions[1, :2] = -INFINITY
     sequences, logs = k_best(emissions, transitions, 9)
@@ -175,7 +174,7 @@ def test_without_transitions_marginals_are_a_softmax() -> None:
     assert_allclose(softmax(marginals), softmax(emissions))
 
 
-def test_steps_in_parts_are_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_computed_in_parts_equal_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     emissions, sizes, transitions = random_chain([6] * 7, 4)
     transitions *= 1000
     expected = [score(emissions, sizes, transitions) for score in (log_marginals, viterbi)]
@@ -217,8 +216,7 @@ def test_transitions_can_be_far_apart(seed: int, scale: float, dtype: Any) -> No
 
 
 @pytest.mark.parametrize("length", [1000, 3000])
-def test_a_long_chain_that_forgets_nothing_is_decoded_as_a_whole(length: int) -> None:
-    """Which label all tokens have is decided by the first one."""
+def test_the_first_token_can_decide_a_long_sequence(length: int) -> None:
     emissions, transitions = numpy.zeros((length, 3), "float32"), numpy.eye(3, dtype="float32")
     emissions[0, 2] = 0.5
     sizes, sticky = numpy.asarray([length]), 1000 * transitions

@@ -1,8 +1,8 @@
-"""Tests of `reader.py`: prediction with NumPy against the network's own."""
+"""Tests of `reader.py`: prediction in NumPy equals the PyTorch network."""
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,42 +11,32 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from spacy_lstm_tagger.prediction.inputs import Floats2d, TypeIds, Windows
-from torch import nn
 
-from spacy_lstm_tagger.network.encoder import LSTMEncoder, TaggerNetwork
+from spacy_lstm_tagger.network.encoder import LSTMEncoder
 from spacy_lstm_tagger.prediction import reader as reader_module
-from spacy_lstm_tagger.prediction.reader import Reader, reader_of
+from spacy_lstm_tagger.prediction.config import EncoderConfig, TaggerConfig
+from spacy_lstm_tagger.prediction.reader import Reader, TaggerReader, reader_of
+from spacy_lstm_tagger.prediction.types import Floats2d, Ints1d, TypeIds, Windows
 
-SETTINGS: dict[str, Any] = {
-    "n_words": 6,
-    "n_affixes": 5,
-    "n_characters": 7,
-    "vector_width": 4,
-    "word_width": 5,
-    "character_width": 4,
-    "character_lstm_width": 3,
-    "lstm_width": 6,
-    "depth": 1,
-    "bidirectional": True,
-    "affixes": True,
-    "include_static_vectors": True,
-}
-VARIANTS: list[dict[str, Any]] = [
-    {},
-    {"depth": 3},
-    {"depth": 2, "bidirectional": False},
-    {"bidirectional": False, "character_lstm_width": 0},
-    {"n_labels": 4},
-    {"n_labels": 4, "depth": 2},
-    {"static_vector_width": 3},
-    {"n_labels": 4, "static_vector_width": 2, "character_lstm_width": 0},
-    {"n_labels": 1, "bidirectional": False},
-    {"n_labels": 4, "bidirectional": False, "lookahead": 1},
-    {"n_labels": 4, "bidirectional": False, "lookahead": 5, "depth": 2},
+MakeNetwork = Callable[..., LSTMEncoder]
+Ids = tuple[TypeIds, Ints1d, Windows]
+
+VARIANTS: list[tuple[type[EncoderConfig], dict[str, Any]]] = [
+    (EncoderConfig, {}),
+    (EncoderConfig, {"depth": 3}),
+    (EncoderConfig, {"depth": 2, "bidirectional": False}),
+    (EncoderConfig, {"bidirectional": False, "character_lstm_width": 0}),
+    (EncoderConfig, {"affixes": False}),
+    (EncoderConfig, {"include_static_vectors": False}),
+    (TaggerConfig, {}),
+    (TaggerConfig, {"depth": 2}),
+    (TaggerConfig, {"character_lstm_width": 0}),
+    (TaggerConfig, {"bidirectional": False}),
+    (TaggerConfig, {"bidirectional": False, "lookahead": 1}),
+    (TaggerConfig, {"bidirectional": False, "lookahead": 5, "depth": 2}),
 ]
 LENGTHS = [4, 1, 6, 2, 2]
-TYPES = [17, 4, 0, 99, 23, 8, 5, 41]  # the numbers by which they are known
+KEYS = [17, 4, 0, 99, 2**64 - 1, 8, 5, 41]  # of eight types
 BLOCKED = """
 import sys
 from types import ModuleType
@@ -58,26 +48,17 @@ print(reader.Reader.__name__)
 """
 
 
-def make_network(**settings: Any) -> LSTMEncoder:
-    """Make a network all of whose parameters are far from zero."""
-    torch.manual_seed(0)
-    network_class = TaggerNetwork if "n_labels" in settings else LSTMEncoder
-    network = network_class(**{**SETTINGS, **settings})
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return network
-
-
 def prepare(network: LSTMEncoder) -> Reader:
-    return reader_of({name: values.numpy() for name, values in network.state_dict().items()})
+    weights = {name: values.numpy() for name, values in network.state_dict().items()}
+    return reader_of(network.config, weights)
 
 
-def make_ids(
-    kept: Sequence[int] | None = None, lengths: Sequence[int] = LENGTHS
-) -> tuple[TypeIds, Windows]:
-    """Return ids of eight types, and some windows."""
+def make_ids(kept: Sequence[int] | None = None, lengths: Sequence[int] = LENGTHS) -> Ids:
+    """Return ids of eight types, the type of each token, and some windows. Tokens are numbered from
+    the last position to the first.
+    """
     random = numpy.random.default_rng(1)
-    n_types, n_positions = len(TYPES), sum(lengths)
+    n_types, n_positions = len(KEYS), sum(lengths)
     spelling_lengths = random.integers(1, 5, size=n_types)
     types = TypeIds(
         words=numpy.asarray([0, 3, 1, 6, 0, 2, 5, 4]),
@@ -86,10 +67,14 @@ def make_ids(
         spelling_lengths=spelling_lengths,
         vectors=random.normal(size=(n_types, 4)).astype("float32"),
     )
-    return types, Windows(
-        types=random.integers(n_types, size=n_positions),
-        lengths=numpy.asarray(lengths),
-        kept=numpy.asarray(range(n_positions) if kept is None else kept, dtype="int64"),
+    return (
+        types,
+        random.integers(n_types, size=n_positions),
+        Windows(
+            tokens=numpy.arange(n_positions)[::-1].copy(),
+            lengths=numpy.asarray(lengths),
+            kept=numpy.asarray(range(n_positions) if kept is None else kept, dtype="int64"),
+        ),
     )
 
 
@@ -107,56 +92,79 @@ def some_of(types: TypeIds, indices: Sequence[int]) -> TypeIds:
     )
 
 
-def read(reader: Reader, ids: tuple[TypeIds, Windows]) -> Floats2d:
-    types, windows = ids
-    numbered = windows._replace(types=numpy.asarray(TYPES)[windows.types])
+def read(reader: Reader, ids: Ids) -> Floats2d:
+    types, of_tokens, windows = ids
 
     def describe(some: list[int]) -> TypeIds:
-        return some_of(types, [TYPES.index(number) for number in some])
+        return some_of(types, [KEYS.index(key) for key in some])
 
-    return reader.read(numbered, describe)
+    return reader.read(numpy.asarray(KEYS, dtype="uint64")[of_tokens], windows, describe)
 
 
-def expected_of(network: LSTMEncoder, ids: tuple[TypeIds, Windows]) -> Floats2d:
+def expected_of(network: LSTMEncoder, ids: Ids) -> Floats2d:
+    types, of_tokens, windows = ids
     with torch.inference_mode():
-        return network(*(type(part)(*map(torch.from_numpy, part)) for part in ids))[0].numpy()
+        tensors = (type(part)(*map(torch.from_numpy, part)) for part in (types, windows))
+        of_types, of_windows = tensors
+        return network(of_types, torch.from_numpy(of_tokens), of_windows)[0].numpy()
 
 
 @pytest.mark.parametrize("lengths", [LENGTHS, [7]])
 @pytest.mark.parametrize("kept", [None, [], [3, 4, 6]])
-@pytest.mark.parametrize("settings", VARIANTS)
-def test_a_reader_reads_as_the_network_does(
-    settings: dict[str, Any], kept: list[int] | None, lengths: list[int]
+@pytest.mark.parametrize(("config_class", "settings"), VARIANTS)
+def test_a_reader_computes_what_the_network_computes(
+    make_network: MakeNetwork,
+    config_class: type[EncoderConfig],
+    settings: dict[str, Any],
+    kept: list[int] | None,
+    lengths: list[int],
 ) -> None:
-    network, ids = make_network(**settings), make_ids(kept, lengths)
+    network, ids = make_network(config_class, **settings), make_ids(kept, lengths)
     reader, expected = prepare(network), expected_of(network, ids)
-    assert reader.width == network.output_width
+    assert reader.width == expected.shape[1]
     for _ in range(2):
-        assert_allclose(read(reader, ids), expected, atol=1e-5)
+        found = read(reader, ids)
+        assert found.dtype == "float32"
+        assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("off", ["affixes", "include_static_vectors"])
-def test_parts_of_the_input_can_be_left_out(off: str) -> None:
-    network, ids = make_network(**{off: False}), make_ids()
-    assert_allclose(read(prepare(network), ids), expected_of(network, ids), atol=1e-5)
+@pytest.mark.parametrize("lookahead", [0, 2])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_reading_word_by_word_equals_reading_at_once(
+    make_network: MakeNetwork, depth: int, lookahead: int
+) -> None:
+    ids = make_ids(lengths=[9])
+    network = make_network(bidirectional=False, depth=depth, lookahead=lookahead)
+    reader, (types, of_tokens, windows) = prepare(network), ids
+    assert isinstance(reader, TaggerReader)
+    state, scores = reader.start(), numpy.zeros((9, reader.width), dtype="float32")
+    for position, i in enumerate(of_tokens[windows.tokens].tolist()):
+        step = reader.step(KEYS[i], lambda _, i=i: some_of(types, [i]), state)
+        for distance, contribution in enumerate(step[: position + 1]):
+            scores[position - distance] += contribution
+    assert_allclose(scores, expected_of(network, ids), atol=1e-5)
 
 
 @pytest.mark.parametrize("max_types", [1, 3, 8])
-def test_types_are_embedded_some_at_a_time(max_types: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_types_are_embedded_some_at_a_time(
+    make_network: MakeNetwork, max_types: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reader_module, "MAX_TYPES", max_types)
-    network, ids = make_network(n_labels=4), make_ids()
+    network, ids = make_network(), make_ids()
     reader, sizes = prepare(network), []
     embed = reader.embed
     monkeypatch.setattr(reader, "embed", lambda ids: sizes.append(len(ids.words)) or embed(ids))
     assert_allclose(read(reader, ids), expected_of(network, ids), atol=1e-5)
-    assert sum(sizes) == len({*ids[1].types.tolist()}) and max(sizes) <= max_types
+    assert sum(sizes) == len({*ids[1].tolist()}) and max(sizes) <= max_types
 
 
-def test_weights_are_shared_not_copied() -> None:
-    network = make_network()
-    weights = prepare(network)._weights
-    for name, parameter in network.named_parameters():
-        assert numpy.shares_memory(weights[name], parameter.detach().numpy())
+@pytest.mark.parametrize("name", ["words.weight", "affixes.weight", "vectors.hidden.weight"])
+def test_large_weights_are_shared_not_copied(make_network: MakeNetwork, name: str) -> None:
+    network, (types, *_) = make_network(), make_ids()
+    reader = prepare(network)
+    before = reader.embed(types)
+    network.get_parameter(name).data *= 2
+    assert (reader.embed(types) != before).any()
 
 
 def test_prediction_needs_neither_torch_nor_spacy() -> None:

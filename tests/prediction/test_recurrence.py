@@ -6,11 +6,11 @@ import numpy
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from spacy_lstm_tagger.prediction.inputs import Floats2d, Ints1d
 from torch import nn
 
 from spacy_lstm_tagger.prediction import blas, recurrence
 from spacy_lstm_tagger.prediction.recurrence import Recurrence, schedule
+from spacy_lstm_tagger.prediction.types import Floats2d, Ints1d
 
 INPUT_WIDTH, WIDTH, N_INPUTS = 5, 4, 6
 LENGTHS = [[1], [7], [1, 1, 1], [3, 3], [2, 5, 1, 5, 9], [20, 1], [*range(1, 30)]]
@@ -30,7 +30,7 @@ def prepare(lstms: nn.ModuleList) -> Recurrence:
 
 
 def make_inputs(lengths: list[int]) -> tuple[Floats2d, Ints1d]:
-    """Return some vectors, and which of them stands at each position."""
+    """Return some vectors, and the row of the vector at each position."""
     random = numpy.random.default_rng(1)
     rows = random.integers(N_INPUTS, size=sum(lengths))
     return random.normal(size=(N_INPUTS, INPUT_WIDTH)).astype("float32"), rows
@@ -55,7 +55,7 @@ def run_slowly(lstms: nn.ModuleList, inputs: Floats2d, lengths: list[int]) -> Fl
 
 
 def schedule_slowly(lengths: list[int], direction: int) -> list[int]:
-    """Number all readings step by step, of each step the longest first."""
+    """Number all cells step by step, within a step the longest sequence first."""
     begins = [sum(lengths[:i]) for i in range(len(lengths))]
     longest_first = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     cells = [-1] * sum(lengths)

@@ -1,18 +1,21 @@
-"""Tests of `threads.py`: one thread inside, and as many as before outside."""
+"""Tests of `runtime.py`: training runs in one thread, with gradients, in fp32."""
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from threading import Barrier
 
 import pytest
 import torch
-from spacy_lstm_tagger.network.threads import one_thread
+
+from spacy_lstm_tagger.network.runtime import one_thread, training
 
 COUNT_THREADS = """
 import os
 import torch
-from spacy_lstm_tagger.network.threads import one_thread
+from spacy_lstm_tagger.network.runtime import one_thread
 
 if {n_threads}:
     torch.set_num_threads({n_threads})
@@ -26,7 +29,7 @@ assert torch.get_num_threads() == ({n_threads} or torch.get_num_threads())
 """
 
 
-def test_there_is_one_thread_inside_and_as_many_as_before_outside() -> None:
+def test_one_thread_runs_inside_and_as_many_as_before_outside() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(5)
@@ -43,8 +46,8 @@ def test_there_is_one_thread_inside_and_as_many_as_before_outside() -> None:
         torch.set_num_threads(before)
 
 
-def test_other_threads_keep_theirs() -> None:
-    """Those that use PyTorch for the first time meanwhile, too."""
+def test_other_threads_keep_their_number_of_threads() -> None:
+    """Also threads that use PyTorch for the first time meanwhile."""
     before, barrier = torch.get_num_threads(), Barrier(2, timeout=30)
 
     def inside() -> int:
@@ -69,6 +72,30 @@ def test_other_threads_keep_theirs() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
 @pytest.mark.parametrize("n_threads", [0, 2])
-def test_no_thread_begins_inside(n_threads: int) -> None:
+def test_no_thread_is_started_inside(n_threads: int) -> None:
     command = [sys.executable, "-c", COUNT_THREADS.format(n_threads=n_threads)]
     subprocess.run(command, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)],
+    ids=["no_grad", "inference_mode", "autocast"],
+)
+def test_training_has_gradients_in_fp32(setting: Callable[[], AbstractContextManager]) -> None:
+    layer, inputs = torch.nn.Linear(4, 4), torch.ones(3, 4)
+    with setting(), training():
+        outputs = layer(inputs)
+        outputs.sum().backward()
+    assert outputs.dtype == torch.float32
+    assert layer.weight.grad is not None and layer.weight.grad.tolist() == [[3.0] * 4] * 4
+
+
+def test_training_leaves_the_settings_as_they_were() -> None:
+    n_threads = torch.get_num_threads()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with training():
+            assert torch.get_num_threads() == 1
+        assert not torch.is_grad_enabled()
+        assert torch.is_autocast_enabled("cpu")
+    assert torch.get_num_threads() == n_threads

@@ -1,4 +1,4 @@
-"""Tests of `lexicon.py`: the labels that tokens may have."""
+"""Tests of `constraints.py`: the labels that tokens may have."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.pipeline.lexicon import allowed_labels, check_lexicon, register_allowed
+from spacy_lstm_tagger.pipeline.constraints import allowed_labels, check_lexicon, register_allowed
 
 LABELS = ("A", "B", "C")
 

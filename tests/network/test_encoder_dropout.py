@@ -1,13 +1,16 @@
-"""Dropout: how often, at random, and nothing else."""
+"""Tests of dropout, in `encoder.py`."""
 
 import pytest
 import torch
-from spacy_lstm_tagger.network.dropout import drop
+
+from spacy_lstm_tagger.network.encoder import drop
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_drop_keeps_the_expected_values(rate: float, dtype: torch.dtype) -> None:
+def test_values_are_dropped_at_the_rate_and_others_are_scaled_up(
+    rate: float, dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
     dropped = drop(torch.ones(317, 317, dtype=dtype), rate)
     assert dropped.dtype == dtype
@@ -16,14 +19,14 @@ def test_drop_keeps_the_expected_values(rate: float, dtype: torch.dtype) -> None
     assert torch.equal(kept, torch.full_like(kept, 1 / (1 - rate)))
 
 
-def test_drop_treats_each_value_by_itself() -> None:
+def test_each_value_is_dropped_independently() -> None:
     torch.manual_seed(0)
     dropped = (drop(torch.ones(40_000, 8), 0.5) == 0).float()
     correlations = torch.corrcoef(dropped.T) - torch.eye(8)
     assert correlations.abs().max() < 0.03
 
 
-def test_drop_is_random_but_repeatable() -> None:
+def test_dropout_is_random_and_repeatable() -> None:
     ones = torch.ones(9, 7)
     torch.manual_seed(1)
     first, second = drop(ones, 0.5), drop(ones, 0.5)
@@ -32,7 +35,7 @@ def test_drop_is_random_but_repeatable() -> None:
     assert not torch.equal(first, second)
 
 
-def test_drop_passes_gradients_of_what_it_keeps() -> None:
+def test_only_kept_values_have_gradients() -> None:
     vectors = torch.ones(5, 3, requires_grad=True)
     dropped = drop(vectors, 0.5)
     dropped.sum().backward()
@@ -40,20 +43,20 @@ def test_drop_passes_gradients_of_what_it_keeps() -> None:
     assert torch.equal(vectors.grad, dropped.detach())
 
 
-def test_drop_with_rate_zero_changes_nothing() -> None:
+def test_rate_zero_changes_nothing() -> None:
     vectors = torch.ones(2, 3)
     assert drop(vectors, 0.0) is vectors
 
 
-def test_drop_with_rate_one_leaves_nothing() -> None:
+def test_rate_one_drops_everything() -> None:
     assert not drop(torch.ones(300, 300), 1.0).any()
 
 
-def test_drop_of_nothing_is_nothing() -> None:
+def test_an_empty_tensor_stays_empty() -> None:
     assert drop(torch.ones(0, 3), 0.5).shape == (0, 3)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1])
-def test_drop_refuses_impossible_rates(rate: float) -> None:
+def test_impossible_rates_are_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         drop(torch.ones(2), rate)

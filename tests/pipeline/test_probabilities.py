@@ -1,4 +1,4 @@
-"""Tests of `confidence.py`: what Docs and tokens tell of their labels' probabilities."""
+"""Tests of `probabilities.py`: what Docs and tokens tell of their labels' probabilities."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.pipeline.confidence import register_extensions, store
+from spacy_lstm_tagger.pipeline.probabilities import register_extensions, store
 
 LABELS = ("A", "B", "C")
 PROBABILITIES = numpy.asarray([[0.5, 0.375, 0.125], [0.25, 0.25, 0.5]], dtype="float32")
@@ -131,7 +131,7 @@ def test_a_program_without_a_tagger_reads_them(doc: Doc, tmp_path) -> None:
 import sys
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
-from spacy_lstm_tagger.pipeline.confidence import register_extensions
+from spacy_lstm_tagger.pipeline.probabilities import register_extensions
 register_extensions("tag")
 (doc,) = DocBin().from_disk(sys.argv[1]).get_docs(Vocab())
 print([token._.tag_confidence for token in doc])

@@ -9,6 +9,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
+from thinc.api import Adam, Model
+
 from spacy_lstm_tagger.model.crf import (
     best_path,
     best_paths,
@@ -16,8 +18,6 @@ from spacy_lstm_tagger.model.crf import (
     marginal_scores,
     with_crf,
 )
-from thinc.api import Adam, Model
-
 from spacy_lstm_tagger.network import crf as training
 from spacy_lstm_tagger.prediction.crf import log_marginals, viterbi
 

@@ -1,4 +1,4 @@
-"""Tests of `stream.py`: a stream tags words as they come, as a Doc of all of them is tagged."""
+"""Tests of `streaming.py`: a stream tags words as they come, as a Doc of all of them is tagged."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from torch import nn
 
 from spacy_lstm_tagger.model import architectures
 from spacy_lstm_tagger.pipeline.labels import FACTORIES
-from spacy_lstm_tagger.pipeline.stream import TaggedWord, TokenStream
+from spacy_lstm_tagger.pipeline.streaming import TaggedWord, TokenStream
 
 WORDS = [
     "The",
@@ -87,7 +87,10 @@ def tag(stream: TokenStream, words: Iterable[str]) -> list[TaggedWord]:
 def check(tagger: Any, decided: list[Any], words: list[str]) -> None:
     """Compare what a stream decided with what the tagger says of a whole Doc."""
     docs = [Doc(tagger.vocab, words=words)]
-    (label_ids,), (probabilities,) = tagger.predict(docs), tagger.predict_probabilities(docs)
+    (label_ids,), (probabilities,) = (
+        tagger.predict(docs).label_ids,
+        tagger.predict_probabilities(docs),
+    )
     assert [word for word, *_ in decided] == words
     assert [label for _, label, _ in decided] == [tagger.labels[i] for i in label_ids]
     confidences = [confidence for *_, confidence in decided]

@@ -1,4 +1,4 @@
-"""Tests of `uncertainty.py`: what is chosen, against measures and choices made by hand."""
+"""Tests of `active_learning.py`: what is chosen, against measures and choices made by hand."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_lstm_tagger import uncertain
-from spacy_lstm_tagger.pipeline import uncertainty
+from spacy_lstm_tagger.pipeline import active_learning
 
 TEXTS = ["The dog ate the apple", "x yy zzz", "Everybody ate", "", "The DOG ate the apple", "apple"]
 
@@ -25,12 +25,12 @@ def nlp(train: Callable) -> Language:
 )
 def test_measures(measure: str, values: list[float]) -> None:
     probabilities = numpy.asarray([[0, 1, 0, 0], [0.25] * 4, [0, 0.5, 0.5, 0]])
-    assert uncertainty.MEASURES[measure](probabilities) == pytest.approx(values)
+    assert active_learning.MEASURES[measure](probabilities) == pytest.approx(values)
 
 
-@pytest.mark.parametrize("measure", uncertainty.MEASURES)
+@pytest.mark.parametrize("measure", active_learning.MEASURES)
 def test_one_label_is_certain(measure: str) -> None:
-    assert uncertainty.MEASURES[measure](numpy.ones((2, 1))) == pytest.approx([0, 0])
+    assert active_learning.MEASURES[measure](numpy.ones((2, 1))) == pytest.approx([0, 0])
 
 
 def test_a_sentences_score_is_the_mean_of_its_tokens_and_ten_certain_ones(nlp: Language) -> None:
@@ -57,7 +57,7 @@ def test_what_is_dropped_meanwhile_changes_nothing(
 ) -> None:
     texts = [f"{'The' * (i % 7)} dog{i}" for i in range(60)]
     every = uncertain(nlp, texts, 5, batch_size=3)
-    monkeypatch.setattr(uncertainty, "BATCH_SIZE", 1)
+    monkeypatch.setattr(active_learning, "BATCH_SIZE", 1)
     assert uncertain(nlp, iter(texts), 5, batch_size=3) == every
 
 

@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from thinc.types import Floats2d
 
-from .confidence import check_number
+from .probabilities import check_number
 from .tagger import find_tagger
 
 BATCH_SIZE = 256
