@@ -1,0 +1,163 @@
+"""Span schemes: labels such as B-city, I-city and O, and the spans that they mark.
+
+A scheme has a prefix for the first token of a span, the tokens inside it, the last one, and for a
+span of one token. O is outside of all spans. Spans are read as leniently as conlleval reads them:
+I-city after O begins a span.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy
+
+from ..model.types import Bools2d
+
+OUTSIDE = "O"
+SCHEMES = {"bio": "BIIB", "bilou": "BILU", "bioes": "BIES"}  # first, inside, last, single
+GOING_ON = set("ILE")  # prefixes of tokens that belong to the span of the token before
+LAST = set("LUES")  # prefixes of tokens that end a span
+
+
+class MarkedSpan(NamedTuple):
+    """A span of tokens, from `start` to before `end`, and its type; "" for the labels B and I."""
+
+    start: int
+    end: int
+    type: str
+
+
+def find_scheme(labels: Iterable[str]) -> str | None:
+    """Find the scheme of a set of labels.
+
+    labels (Iterable[str]): The labels.
+    RETURNS (str | None): "bio", "bilou" or "bioes"; None if some labels belong to no scheme or to
+        different ones, or if all are O.
+    """
+    labels = set(labels)
+    prefixes = {_split(label)[0] for label in labels} - {OUTSIDE}
+    is_typed = any("-" in label for label in labels)
+    if not prefixes or not (is_typed or "B" in prefixes):  # "I" and "O" alone can mean anything
+        return None
+    return next((name for name, all_ in SCHEMES.items() if prefixes <= set(all_)), None)
+
+
+def misfits(labels: Iterable[str], scheme: str) -> list[str]:
+    """Return the labels that are none of a scheme, in their order."""
+    prefixes = {*SCHEMES[scheme], OUTSIDE}
+    return [label for label in labels if _split(label)[0] not in prefixes]
+
+
+def partners(labels: Iterable[str], scheme: str) -> list[str]:
+    """Return the labels that a set of labels lacks.
+
+    labels (Iterable[str]): Labels of the scheme.
+    scheme (str): "bio", "bilou" or "bioes".
+    RETURNS (list[str]): Labels without which others could not be in any sequence: B-city for
+        I-city. O, if no label could be the only one of a Doc.
+    """
+    first, inside, last, single = SCHEMES[scheme]
+    complete = dict.fromkeys(labels)
+    for label in list(complete):
+        prefix, type_ = _split(label)
+        if prefix in (first, inside, last) and first != single:
+            complete |= dict.fromkeys((_join(first, type_), _join(last, type_)))
+        elif prefix == inside:
+            complete |= dict.fromkeys((_join(first, type_),))
+    if not any(_split(label)[0] in (OUTSIDE, single) for label in complete):
+        complete[OUTSIDE] = None
+    return [label for label in complete if label not in set(labels)]
+
+
+def allowed_pairs(labels: Sequence[str], scheme: str) -> Bools2d:
+    """Find the pairs of labels that a scheme allows.
+
+    labels (Sequence[str]): Labels of the scheme.
+    scheme (str): "bio", "bilou" or "bioes".
+    RETURNS (NDArray[bool]): (labels + 1, labels + 1) whether label j - 1 can follow label i - 1;
+        index 0 is the boundary of a text.
+    """
+    first, inside, last, single = SCHEMES[scheme]
+    both = [(OUTSIDE, ""), *map(_split, labels)]  # at the boundary as after O, and as before it
+    types = numpy.asarray([type_ for _, type_ in both])
+    is_open = numpy.asarray([prefix in (first, inside) for prefix, _ in both])
+    must_go_on = is_open & (first != single)
+    goes_on = numpy.asarray([prefix in GOING_ON for prefix, _ in both])
+    same_span = is_open[:, None] & (types[:, None] == types)
+    allowed: Bools2d = numpy.where(goes_on, same_span, ~must_go_on[:, None])
+    return allowed
+
+
+def spans_of(labels: Iterable[str | None]) -> list[MarkedSpan]:
+    """Return the spans that labels mark, whatever their scheme, and whether or not they keep to it.
+
+    labels (Iterable[str | None]): The label of each token; None if it is not known, which ends a
+        span.
+    """
+    spans: list[MarkedSpan] = []
+    start, open_type = 0, None  # the type of the span that is not ended yet
+    n_tokens = 0
+    for i, label in enumerate(labels):
+        n_tokens = i + 1
+        prefix, type_ = _split(label or OUTSIDE)
+        if open_type is not None and not (prefix in GOING_ON and type_ == open_type):
+            spans.append(MarkedSpan(start, i, open_type))
+            open_type = None
+        if prefix in ("", OUTSIDE):
+            continue
+        if open_type is None:
+            start, open_type = i, type_
+        if prefix in LAST:
+            spans.append(MarkedSpan(start, i + 1, open_type))
+            open_type = None
+    if open_type is not None:
+        spans.append(MarkedSpan(start, n_tokens, open_type))
+    return spans
+
+
+def mark(spans: Iterable[MarkedSpan], n_tokens: int, scheme: str) -> list[str]:
+    """Return the label of each token.
+
+    spans (Iterable[MarkedSpan]): Spans that don't overlap.
+    n_tokens (int): Number of tokens.
+    scheme (str): "bio", "bilou" or "bioes".
+    """
+    labels = [OUTSIDE] * n_tokens
+    for start, end, type_ in spans:
+        labels[start:end] = _labels_of_span(end - start, type_, scheme)
+    return labels
+
+
+def repair(labels: Sequence[str | None], scheme: str) -> list[str | None]:
+    """Return labels that keep to a scheme and mark the same spans: B-city for I-city after O.
+
+    labels (Sequence[str | None]): The label of each token; None if it is not known. Spans beside
+        such a token can reach beyond it. What is no label of any scheme stays as it is.
+    scheme (str): "bio", "bilou" or "bioes".
+    """
+    prefixes = [_split(label)[0] if label else "" for label in labels]
+    repaired = [OUTSIDE if prefix else labels[i] for i, prefix in enumerate(prefixes)]
+    for start, end, type_ in spans_of(labels):
+        begins_before = start > 0 and not prefixes[start - 1] and prefixes[start] in GOING_ON
+        ends_after = end < len(labels) and not prefixes[end] and prefixes[end - 1] not in LAST
+        whole = _labels_of_span(begins_before + end - start + ends_after, type_, scheme)
+        repaired[start:end] = whole[begins_before : begins_before + end - start]
+    return repaired
+
+
+def _labels_of_span(length: int, type_: str, scheme: str) -> list[str]:
+    first, inside, last, single = SCHEMES[scheme]
+    prefixes = single if length == 1 else f"{first}{inside * (length - 2)}{last}"
+    return [_join(prefix, type_) for prefix in prefixes]
+
+
+def _split(label: str) -> tuple[str, str]:
+    """Return prefix and type of a label, "" if it has none."""
+    if label == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, hyphen, type_ = label.partition("-")
+    is_marked = len(prefix) == 1 and prefix in "BILUES" and (type_ or not hyphen)
+    return (prefix, type_) if is_marked else ("", "")
+
+
+def _join(prefix: str, type_: str) -> str:
+    return f"{prefix}-{type_}" if type_ else prefix
