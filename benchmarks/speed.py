@@ -36,14 +36,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config, minibatch
-from spacy_lstm_tagger.model.features import forms_of
-from spacy_lstm_tagger.model.forward import PREDICTION_WINDOW
-from spacy_lstm_tagger.prediction.memory import Memory
 from threadpoolctl import threadpool_info
 from torch import nn
 
+from spacy_lstm_tagger.model.shim import network_of
 from spacy_lstm_tagger.model.windows import windows_of
 from spacy_lstm_tagger.network.lstm import lay_out
+from spacy_lstm_tagger.prediction.cache import TypeCache
 
 BILSTM, OURS, KERNEL = "spacy-bilstm", "tagger", "nn.LSTM"
 BATCH_SIZES = [1, 32, 128, 1000]
@@ -106,21 +105,22 @@ def tag(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
 
 
 def forget(nlp: Language) -> None:
-    """Let our tagger forget all word types."""
+    """Empty our tagger's cache of word types."""
     component: Any = nlp.get_pipe("lstm_tagger")
-    component.model.shims[0].prepare_reader().memory = Memory()
+    network_of(component.model).prepare().reader.cache = TypeCache()
 
 
 def kernel(nlp: Language, texts: Words, batch_size: int) -> Callable[[], Run]:
     """Prepare a run of the bare LSTMs that our tagger has for its words, on its windows."""
     component: Any = nlp.get_pipe("lstm_tagger")
-    network = component.model.shims[0]._learnt.network
+    config = network_of(component.model).config
     inputs = []
     for batch in minibatch([Doc(nlp.vocab, words=words) for words in texts], batch_size):
-        windows = windows_of(batch, forms_of(batch), PREDICTION_WINDOW * 32, 32)
+        lengths = config.prediction_windows(max(map(len, batch)))
+        windows = windows_of(batch, numpy.ones(sum(map(len, batch)), dtype=bool), *lengths)
         grids = lay_out(torch.from_numpy(windows.lengths), 1).grids[0]
-        inputs += [torch.randn(*grid.shape, network.input_width) for grid in grids]
-    lstm = nn.LSTM(network.input_width, network.layers[0].lstms[0].hidden_size, bidirectional=True)
+        inputs += [torch.randn(*grid.shape, config.input_width) for grid in grids]
+    lstm = nn.LSTM(config.input_width, config.lstm_width, bidirectional=True)
 
     def run() -> None:
         with torch.inference_mode():

@@ -1,7 +1,6 @@
 """What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
 
 import random
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
@@ -100,18 +99,3 @@ def create_label_adder(components: list[str]) -> Callable[[Language], None]:
             nlp.get_pipe(name).new_labels = "add"  # type: ignore[attr-defined]
 
     return add_new_labels
-
-
-@registry.callbacks("spacy-lstm-tagger.read_words.v1")
-def create_word_reader(corpora: list[str]) -> Callable[[Language], None]:
-    """Return a callback that does nothing but warn: models learn new words when they are trained.
-
-    corpora (list[str]): Not read.
-    """
-    warnings.warn(
-        "the callback spacy-lstm-tagger.read_words.v1 is no longer needed, as models learn new "
-        "words when they are trained: remove it from [initialize.before_init] in the config.",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return lambda nlp: None

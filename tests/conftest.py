@@ -174,6 +174,12 @@ def train(make_examples, tiny) -> Callable[..., Language]:
 
 
 @pytest.fixture(scope="session")
+def trained(train) -> Language:
+    """A pipeline that knows the two sentences; not to be changed."""
+    return train(spacy.blank("xx"))
+
+
+@pytest.fixture(scope="session")
 def saved_pipeline(train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The path of a trained pipeline."""
     path = tmp_path_factory.mktemp("pipeline")

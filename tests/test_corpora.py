@@ -141,13 +141,6 @@ def test_weights_of_another_model_are_refused(
         tagger.initialize(lambda: examples, pretrained=tmp_path / "model-last.bin")
 
 
-def test_a_callback_that_is_no_longer_needed_says_so() -> None:
-    create = registry.callbacks.get("spacy-lstm-tagger.read_words.v1")
-    with pytest.warns(DeprecationWarning, match=r"read_words.v1 is no longer needed.*remove it"):
-        callback = create(["corpora.train"])
-    assert callback(spacy.blank("xx")) is None
-
-
 @pytest.mark.parametrize("objective", [None, "spacy-lstm-tagger.PretrainLM.v1"])
 def test_pretraining_changes_what_the_tagger_reads(
     pretraining_config: Config, tmp_path: Path, objective: str | None

@@ -89,12 +89,6 @@ def equal(first: Any, second: Any) -> bool:
     return len(first) == len(second) and all(map(numpy.array_equal, first, second))
 
 
-@pytest.fixture(scope="module")
-def trained(train: Callable) -> Language:
-    """A pipeline that knows the two sentences; not to be changed."""
-    return train(spacy.blank("xx"))
-
-
 @pytest.fixture
 def component(nlp: Language, tiny: dict[str, Any]) -> LSTMTagger:
     """A component without weights, with the config of the trained one."""

@@ -1,4 +1,4 @@
-"""A pipeline and annotated Docs in; what it said of each token out, beside the gold label."""
+"""Evaluation of a pipeline token by token, and the statistics of its accuracy."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +11,13 @@ from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..pipeline.labels import score_labels
+from ..pipeline.labels import labels_of, score_labels
 from ..pipeline.tagger import LSTMTagger
 from .loading import progress
 
 BATCH_SIZE = 128
-NOT_TAGGED = "(none)"  # what stands for the label of a token to which a pipeline gave none
+NOT_TAGGED = "(none)"  # the label of tokens that a pipeline left without one
+BLOCK = 2**23  # random numbers that are drawn at a time
 
 Strings = NDArray[numpy.str_]
 Ints = NDArray[numpy.int64]
@@ -24,17 +25,17 @@ Floats = NDArray[numpy.float64]
 
 
 class Evaluation(NamedTuple):
-    """The tokens that have a gold label.
+    """Scored tokens: those with a gold label.
 
-    sentences: The words of each sentence, with the spaces that follow them; where a Doc has no
-        sentences, it is one.
-    sentence, place: (tokens,) the sentence of a token, and its place there.
-    doc: (tokens,) the number of its Doc.
+    sentences: The words of each sentence, with trailing spaces. A Doc without sentence boundaries
+        is one sentence.
+    sentence, place: (tokens,) index of a token's sentence, and its position there.
+    doc: (tokens,) index of its Doc.
     gold, predicted: (tokens,) its labels.
-    confidence: (tokens,) the probability of the predicted label; none without probabilities.
-    n_gold: How many tokens of the corpus have a label; more than there are tokens here where the
-        tokenizer cuts texts otherwise than the corpus does.
-    spacy_accuracy: What `spacy evaluate` says, which also counts tokens that are cut otherwise.
+    confidence: (tokens,) probability of the predicted label; None without probabilities.
+    n_gold: Number of labelled tokens in the corpus. It is larger than the number of scored tokens
+        if the pipeline's tokenization differs.
+    spacy_accuracy: Accuracy by `spacy evaluate`, where tokenization differences count as errors.
     """
 
     sentences: list[list[str]]
@@ -64,21 +65,21 @@ def evaluate(
 ) -> Evaluation:
     """Run a pipeline over the texts of annotated Docs.
 
-    nlp (Language): The pipeline; its taggers of the attribute store probabilities from now on.
+    nlp (Language): The pipeline. From now on its taggers of this attribute store probabilities.
     references (Sequence[Doc]): The annotated Docs.
     attribute (str): "tag", "pos" or "morph".
-    own_tokens (bool): Whether to score the tokens that the pipeline makes of the text, where they
-        are tokens of the corpus, too; or the tokens of the corpus. Where it isn't known which words
-        have spaces between them, there is no text, and the corpus has the tokens, as in spaCy.
+    own_tokens (bool): Whether the pipeline tokenizes the texts. Only tokens that are also in the
+        corpus are scored then. By default, and for Docs whose spaces are unknown, the pipeline gets
+        the tokens of the corpus.
     RETURNS (Evaluation): The scored tokens.
-    RAISES: ValueError if no token can be scored, or if the pipeline writes no such attribute.
+    RAISES: ValueError if no token can be scored, or if the pipeline doesn't write the attribute.
     """
     for name in nlp.pipe_names:
         pipe = nlp.get_pipe(name)
         if isinstance(pipe, LSTMTagger) and pipe.attribute == attribute:
             pipe.store_probabilities = True
     examples = list(progress(_examples(nlp, references, own_tokens), "Tagging", len(references)))
-    if not any(any(_labels(example.x, attribute)) for example in examples):
+    if not any(any(labels_of(example.x, attribute)) for example in examples):
         raise ValueError(f"the pipeline writes no {attribute}")
     sentences: list[list[str]] = []
     rows: list[tuple[int, int, int, str, str, float]] = []
@@ -101,18 +102,18 @@ def evaluate(
         gold,
         predicted,
         confidence=None if numpy.isnan(sure).all() else sure,
-        n_gold=sum(sum(map(bool, _labels(example.y, attribute))) for example in examples),
+        n_gold=sum(sum(map(bool, labels_of(example.y, attribute))) for example in examples),
         spacy_accuracy=score_labels(examples, attribute=attribute)[f"{attribute}_acc"],
     )
 
 
 def _rows(example: Example, attribute: str) -> Iterator[tuple[str, str, float] | None]:
-    """Yield gold label, predicted label and confidence of each token; None for a token that has no
-    gold label, or that the corpus cuts otherwise.
+    """Yield the gold label, predicted label and confidence of each token; None for tokens without a
+    gold label, and for tokens that the corpus doesn't have.
     """
     to_gold, from_gold = example.alignment.x2y, example.alignment.y2x
-    gold = _labels(example.y, attribute)
-    predicted, confidence = _labels(example.x, attribute), _confidence(example.x, attribute)
+    gold = labels_of(example.y, attribute)
+    predicted, confidence = labels_of(example.x, attribute), _confidence(example.x, attribute)
     for i, label in enumerate(predicted):
         same = [j for j in to_gold[i].tolist() if from_gold.lengths[j] == 1]
         if to_gold.lengths[i] == 1 and same and gold[same[0]]:
@@ -137,11 +138,6 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
         yield Example(doc, reference)
 
 
-def _labels(doc: Doc, attribute: str) -> list[str]:
-    strings = doc.vocab.strings
-    return [strings[value] for value in doc.to_array(attribute.upper()).tolist()]
-
-
 def _confidence(doc: Doc, attribute: str) -> list[float]:
     """Return the probability of each token's label; NaN without probabilities."""
     name = f"{attribute}_probabilities"
@@ -151,13 +147,13 @@ def _confidence(doc: Doc, attribute: str) -> list[float]:
     ids = {label: i for i, label in enumerate(doc._.get(f"{attribute}_labels"))}
     if attribute == "morph":
         ids.setdefault("", ids.get(Morphology.EMPTY_MORPH, -1))
-    chosen = [ids.get(label, -1) for label in _labels(doc, attribute)]
+    chosen = [ids.get(label, -1) for label in labels_of(doc, attribute)]
     return [float(row[i]) if i >= 0 else 0.0 for row, i in zip(probabilities, chosen, strict=True)]
 
 
 def known_words(nlp: Language) -> set[str] | None:
-    """Return the words that the models of a pipeline learnt, in lower case; None if they don't
-    tell.
+    """Return the words, in lower case, that a pipeline's models learnt; None if no model has a
+    vocabulary.
     """
     words: set[str] = set()
     for _, pipe in nlp.pipeline:
@@ -169,5 +165,60 @@ def known_words(nlp: Language) -> set[str] | None:
 
 
 def word_counts(docs: Iterable[Doc]) -> Counter[str]:
-    """Return how often each word occurs, in lower case."""
+    """Count the words, in lower case."""
     return Counter(token.text.lower() for doc in docs for token in doc)
+
+
+def bootstrap_interval(
+    right: Ints, total: Ints, *, n_samples: int = 2_000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Return a confidence interval of an accuracy, by resampling sentences (Efron 1979).
+
+    right, total (Ints): (sentences,) number of right tokens, and of all tokens.
+    n_samples (int): Number of bootstrap samples.
+    level (float): Confidence level.
+    seed (int): Seed of the random numbers.
+    RETURNS (tuple[float, float]): The lower and the upper bound.
+    """
+    n = len(total)
+    random = numpy.random.default_rng(seed)
+    accuracies = []
+    for size in _blocks(n_samples, n):
+        drawn = random.integers(0, n, (size, n), dtype="int32")
+        accuracies.append(right[drawn].sum(axis=1) / total[drawn].sum(axis=1))
+    tail = (1 - level) / 2
+    low, high = numpy.quantile(numpy.concatenate(accuracies), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def permutation_p(
+    first: Ints, second: Ints, *, n_permutations: int = 10_000, seed: int = 0
+) -> float:
+    """Return the p-value of a paired permutation test over sentences (Yeh 2000).
+
+    first, second (Ints): (sentences,) number of right labels of each tagger.
+    n_permutations (int): Number of random permutations.
+    seed (int): Seed of the random numbers.
+    RETURNS (float): How often permuted counts differ as much as the real ones.
+    """
+    differences = (first - second).astype("float32")
+    differences = differences[differences != 0]
+    random = numpy.random.default_rng(seed)
+    n_extreme = 0
+    for size in _blocks(n_permutations, len(differences)):
+        signs = random.integers(0, 2, (size, len(differences)), dtype="int8").astype("float32")
+        sums = (2 * signs - 1) @ differences
+        n_extreme += int((numpy.abs(sums) >= abs(float(differences.sum()))).sum())
+    return (n_extreme + 1) / (n_permutations + 1)
+
+
+def per_sentence(values: Any, sentence: Ints, n_sentences: int) -> Ints:
+    """Sum the values of tokens for each sentence."""
+    return numpy.bincount(sentence, weights=values, minlength=n_sentences).astype("int64")
+
+
+def _blocks(n_rows: int, n_columns: int) -> Iterator[int]:
+    """Divide rows into blocks of about BLOCK numbers."""
+    size = max(1, BLOCK // max(1, n_columns))
+    for begin in range(0, n_rows, size):
+        yield min(size, n_rows - begin)

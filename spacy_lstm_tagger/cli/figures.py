@@ -1,4 +1,4 @@
-"""Scored tokens in, the figures of a report out: plain dicts and lists."""
+"""Figures of a report, as plain dicts and lists, from scored tokens."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,32 +6,38 @@ from typing import Any
 
 import numpy
 
-from .evaluation import Evaluation, Ints
-from .significance import bootstrap_interval, per_sentence, permutation_p
+from .evaluation import Evaluation, Ints, bootstrap_interval, per_sentence, permutation_p
 
 Figures = dict[str, Any]
 
 N_BINS = 10
-MAX_LABELS = 40  # of the confusion matrix
+MIN_SENTENCES = 10  # fewer have no meaningful confidence interval
+MAX_LABELS = 12  # of the confusion matrix
 N_CONFUSIONS, N_EXAMPLES = 20, 5
 N_SUSPECTS, N_DOCS, N_DIFFERENCES = 200, 20, 30
-SURE = 0.9  # from when on the tagger and the gold label can't both be believed
-CONTEXT = 12  # words that are shown on either side
+SURE = 0.9  # a gold label is suspect if another label is this probable
+CONTEXT = 12  # words shown on either side
 FREQUENCIES = [0, 1, 2, 10, 100, 1000]
 LENGTHS = [1, 6, 11, 21, 41]
 
 
 def overall(scored: Evaluation) -> Figures:
-    """Return the accuracy, its interval, and how many sentences are right in whole."""
+    """Return the accuracy, its confidence interval, and the number of sentences without errors.
+
+    The interval is None if there are too few sentences, or if all or no labels are right, because
+    resampling tells nothing then.
+    """
     right, total = counts(scored)
-    low, high = bootstrap_interval(right[total > 0], total[total > 0])
-    n_right, n_total = int(right.sum()), int(total.sum())
+    n_right, n_total, n_sentences = int(right.sum()), int(total.sum()), int((total > 0).sum())
+    has_interval = n_sentences >= MIN_SENTENCES and 0 < n_right < n_total
     return {
         "tokens": n_total,
         "right": n_right,
         "accuracy": n_right / n_total,
-        "interval": [low, high],
-        "sentences": int((total > 0).sum()),
+        "interval": [*bootstrap_interval(right[total > 0], total[total > 0])]
+        if has_interval
+        else None,
+        "sentences": n_sentences,
         "sentences_right": int(((right == total) & (total > 0)).sum()),
         "tokens_of_corpus": scored.n_gold,
         "spacy_accuracy": scored.spacy_accuracy,
@@ -39,17 +45,17 @@ def overall(scored: Evaluation) -> Figures:
 
 
 def counts(scored: Evaluation) -> tuple[Ints, Ints]:
-    """Return (sentences,) how many tokens are right, and how many there are."""
+    """Return (sentences,) the number of right tokens, and of all tokens."""
     n = len(scored.sentences)
     right = per_sentence(scored.right, scored.sentence, n)
     return right, per_sentence(numpy.ones(len(scored.gold)), scored.sentence, n)
 
 
 def grouped(scored: Evaluation, keys: Ints, names: Sequence[str]) -> list[Figures]:
-    """Return the accuracy of each group of tokens that is not empty.
+    """Return the accuracy of each group of tokens that isn't empty.
 
-    keys (Ints): (tokens,) the number of a token's group.
-    names (Sequence[str]): What the groups are called.
+    keys (Ints): (tokens,) index of a token's group.
+    names (Sequence[str]): Names of the groups.
     """
     n_tokens = numpy.bincount(keys, minlength=len(names))
     n_right = numpy.bincount(keys, weights=scored.right, minlength=len(names))
@@ -62,37 +68,45 @@ def grouped(scored: Evaluation, keys: Ints, names: Sequence[str]) -> list[Figure
 
 
 def by_knowledge(scored: Evaluation, known: Iterable[str] | None) -> list[Figures]:
-    """Return the accuracy of words that training had, and of words that it lacked."""
+    """Return the accuracy of words that were seen in training, and of others."""
     if known is None:
         return []
     words = set(known)
     keys = numpy.asarray([word.lower() in words for word in scored.words], dtype="int64")
-    return grouped(scored, keys, ["unknown words", "known words"])
+    return grouped(scored, keys, ["unseen words", "seen words"])
 
 
 def by_frequency(scored: Evaluation, frequencies: Mapping[str, int] | None) -> list[Figures]:
-    """Return the accuracy of words by how often training had them."""
+    """Return the accuracy of words by their frequency in training."""
     if frequencies is None:
         return []
     values = [frequencies.get(word.lower(), 0) for word in scored.words]
-    return _in_ranges(scored, values, FREQUENCIES)
+    names = ["never", "once", *_ranges(FREQUENCIES)[2:]]
+    return _grouped_in_ranges(scored, values, FREQUENCIES, names)
 
 
 def by_length(scored: Evaluation) -> list[Figures]:
     """Return the accuracy of words by the length of their sentences."""
     lengths = numpy.asarray([len(words) for words in scored.sentences])
-    return _in_ranges(scored, lengths[scored.sentence], LENGTHS)
+    return _grouped_in_ranges(scored, lengths[scored.sentence], LENGTHS, _ranges(LENGTHS))
 
 
-def _in_ranges(scored: Evaluation, values: Any, starts: list[int]) -> list[Figures]:
-    ends = [f"{end - 1}" for end in starts[1:]]
-    names = [a if a == b else f"{a} to {b}" for a, b in zip(map(str, starts), ends, strict=False)]
+def _ranges(starts: list[int]) -> list[str]:
+    """Return the names of ranges of numbers, the last one without an end."""
+    pairs = zip(starts, (start - 1 for start in starts[1:]), strict=False)
+    names = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in pairs]
+    return [*names, f"{starts[-1]:,} or more"]
+
+
+def _grouped_in_ranges(
+    scored: Evaluation, values: Any, starts: list[int], names: list[str]
+) -> list[Figures]:
     keys = numpy.searchsorted(starts, numpy.asarray(values), side="right") - 1
-    return grouped(scored, keys, [*names, f"{starts[-1]} or more"])
+    return grouped(scored, keys, names)
 
 
 def by_doc(scored: Evaluation) -> list[Figures]:
-    """Return the accuracy of the Docs that have most errors, with their first words."""
+    """Return the accuracy of the Docs with most errors, and their first words."""
     first: dict[int, str] = {}
     for doc, sentence in zip(scored.doc.tolist(), scored.sentence.tolist(), strict=True):
         first.setdefault(doc, "".join(scored.sentences[sentence][:CONTEXT]).strip())
@@ -100,11 +114,14 @@ def by_doc(scored: Evaluation) -> list[Figures]:
     rows = grouped(scored, scored.doc, [f"{i + 1}" for i in range(n_docs)])
     for row in rows:
         row["begins"] = first[int(row["name"]) - 1]
-    return sorted(rows, key=lambda row: row["right"] - row["tokens"])[:N_DOCS]
+    wrong = [row for row in rows if row["right"] < row["tokens"]]
+    return sorted(wrong, key=lambda row: row["right"] - row["tokens"])[:N_DOCS]
 
 
 def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
-    """Return precision, recall, F and support of each label; for morph of each feature."""
+    """Return precision, recall and F1 of each label (for morph, of each feature), with the number
+    of its tokens. The label with most errors comes first.
+    """
     n_gold: Counter[str] = Counter()
     n_predicted: Counter[str] = Counter()
     n_both: Counter[str] = Counter()
@@ -115,12 +132,14 @@ def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
         n_predicted.update(dict.fromkeys(predictions, n))
         n_both.update(dict.fromkeys(golds & predictions, n))
     rows = []
-    for label in sorted(n_gold | n_predicted, key=lambda label: (-n_gold[label], label)):
+    for label in n_gold | n_predicted:
         precision = n_both[label] / n_predicted[label] if n_predicted[label] else 0.0
         recall = n_both[label] / n_gold[label] if n_gold[label] else 0.0
         f = 2 * n_both[label] / (n_gold[label] + n_predicted[label])
-        row = {"label": label, "precision": precision, "recall": recall, "f": f}
-        rows.append({**row, "support": n_gold[label]})
+        missed, extra = n_gold[label] - n_both[label], n_predicted[label] - n_both[label]
+        row = {"label": label, "tokens": n_gold[label], "missed": missed, "extra": extra}
+        rows.append({**row, "precision": precision, "recall": recall, "f": f})
+    rows.sort(key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"]))
     return rows
 
 
@@ -129,37 +148,36 @@ def _parts(label: str, attribute: str) -> set[str]:
 
 
 def confusion_matrix(scored: Evaluation) -> Figures:
-    """Return how often each gold label got each predicted label: of the labels with most errors,
-    and the others together.
+    """Count the errors by gold label (rows) and predicted label (columns), for the labels with most
+    errors; the last row and column are for all other labels.
     """
     wrong = ~scored.right
-    errors = Counter(scored.gold[wrong].tolist()) + Counter(scored.predicted[wrong].tolist())
-    labels = [label for label, _ in errors.most_common(MAX_LABELS)]
-    frequency = Counter(scored.gold.tolist())
-    labels.sort(key=lambda label: (-frequency[label], label))
-    others = (set(frequency) | set(scored.predicted.tolist())).difference(labels)
-    ids = {label: i for i, label in enumerate(labels)} | dict.fromkeys(others, len(labels))
-    n = len(labels) + bool(others)
+    pairs = Counter(zip(scored.gold[wrong].tolist(), scored.predicted[wrong].tolist(), strict=True))
+    errors: Counter[str] = Counter()
+    for (gold, predicted), n in pairs.items():
+        errors.update({gold: n, predicted: n})
+    labels = sorted(errors, key=lambda label: (-errors[label], label))[:MAX_LABELS]
+    n_others = len(errors) - len(labels)
+    ids = dict.fromkeys(errors, len(labels)) | {label: i for i, label in enumerate(labels)}
+    n = len(labels) + bool(n_others)
     matrix = numpy.zeros((n, n), dtype="int64")
-    gold, predicted = ([ids[x] for x in y.tolist()] for y in (scored.gold, scored.predicted))
-    numpy.add.at(matrix, (gold, predicted), 1)
-    names = [*labels, f"{len(others)} others"] if others else labels
-    return {"labels": names, "counts": matrix.tolist()}
+    for (gold, predicted), count in pairs.items():
+        matrix[ids[gold], ids[predicted]] += count
+    return {"labels": labels, "others": n_others, "counts": matrix.tolist()}
 
 
 def confusions(scored: Evaluation) -> list[Figures]:
-    """Return the most frequent confusions of labels, each with some tokens in context."""
+    """Return the most frequent confusions of labels, with examples in context."""
     tokens: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i in numpy.flatnonzero(~scored.right).tolist():
         tokens[str(scored.gold[i]), str(scored.predicted[i])].append(i)
     frequent = sorted(tokens.items(), key=lambda item: (-len(item[1]), item[0]))[:N_CONFUSIONS]
-    n_errors, words = int((~scored.right).sum()), scored.words
+    words = scored.words
     return [
         {
             "gold": gold,
             "predicted": predicted,
             "tokens": len(found),
-            "share": len(found) / n_errors,
             "words": [w for w, _ in Counter(words[i] for i in found).most_common(6)],
             "examples": [in_context(scored, i) for i in found[:: -(-len(found) // N_EXAMPLES)]],
         }
@@ -168,12 +186,12 @@ def confusions(scored: Evaluation) -> list[Figures]:
 
 
 def calibration(scored: Evaluation) -> Figures | None:
-    """Return confidence against accuracy, and the expected calibration error (Guo et al. 2017)."""
+    """Return the accuracy by confidence, and the expected calibration error (Guo et al. 2017)."""
     if scored.confidence is None:
         return None
     confidence = numpy.nan_to_num(scored.confidence)
     keys = numpy.minimum((confidence * N_BINS).astype("int64"), N_BINS - 1)
-    names = [f"{i / N_BINS:.1f} to {(i + 1) / N_BINS:.1f}" for i in range(N_BINS)]
+    names = [f"{100 * i // N_BINS}% to {100 * (i + 1) // N_BINS}%" for i in range(N_BINS)]
     rows = grouped(scored, keys, names)
     sums = numpy.bincount(keys, weights=confidence, minlength=N_BINS).tolist()
     for row in rows:
@@ -182,24 +200,23 @@ def calibration(scored: Evaluation) -> Figures | None:
     return {"bins": rows, "error": sum(gaps) / len(keys), "mean": float(confidence.mean())}
 
 
-def suspects(scored: Evaluation, training: Mapping[str, Counter[str]] | None) -> list[Figures]:
-    """Return the tokens whose gold label is likely wrong, as the tagger is sure of another one; the
-    surest first.
+def suspects(scored: Evaluation, training: Mapping[str, Counter[str]] | None) -> Figures:
+    """Return the tokens whose gold label is probably wrong because the tagger is sure of another
+    one: their number, and the most probable ones in context.
 
-    training (Mapping | None): How often training had each label of a word.
+    training (Mapping | None): The labels of each word in training, counted.
     """
     if scored.confidence is None:
-        return []
+        return {"tokens": 0, "examples": []}
     sure = numpy.where(scored.right, 0, numpy.nan_to_num(scored.confidence))
-    order = numpy.argsort(-sure, kind="stable")[: int((sure >= SURE).sum())][:N_SUSPECTS]
+    n = int((sure >= SURE).sum())
     rows = []
-    for i in order.tolist():
+    for i in numpy.argsort(-sure, kind="stable")[: min(n, N_SUSPECTS)].tolist():
         row = in_context(scored, i)
         if training is not None:
-            labels = training.get(row["word"], Counter())
-            row["training"] = [[label, n] for label, n in labels.most_common(3)]
+            row["training"] = training.get(row["word"], Counter()).most_common(3)
         rows.append(row)
-    return rows
+    return {"tokens": n, "examples": rows}
 
 
 def in_context(scored: Evaluation, i: int) -> Figures:
@@ -220,14 +237,14 @@ def in_context(scored: Evaluation, i: int) -> Figures:
 
 
 def comparison(first: Evaluation, second: Evaluation) -> Figures:
-    """Return how two pipelines differ on the same tokens.
+    """Return how the predictions of two pipelines differ.
 
     RAISES: ValueError if their tokens differ.
     """
     if first.sentences != second.sentences or not numpy.array_equal(first.gold, second.gold):
         raise ValueError(
-            "the tokenizers of the pipelines cut the texts in different ways: compare them on the "
-            "tokens of the corpus, without --tokenizer"
+            "the pipelines tokenize the texts in different ways: compare them on the tokens of the "
+            "corpus, without --tokenizer"
         )
     a, b = first.right, second.right
     right, _ = counts(first)
@@ -241,7 +258,7 @@ def comparison(first: Evaluation, second: Evaluation) -> Figures:
 
 
 def _only(winner: Evaluation, loser: Evaluation, tokens: Any) -> Figures:
-    """Return the tokens that one pipeline gets right and the other doesn't."""
+    """Return the tokens that only one of two pipelines gets right."""
     found = numpy.flatnonzero(tokens).tolist()
     pairs = Counter((str(loser.gold[i]), str(loser.predicted[i])) for i in found)
     return {

@@ -1,28 +1,49 @@
-"""Pipelines and a corpus in; a page that shows where they err, and its figures as JSON, out."""
+"""Report on the errors of one or two pipelines: an HTML page, and its figures as JSON.
 
+The page is self-contained. It has no script, and its content security policy forbids scripts and
+requests.
+"""
+
+import json
+import math
+import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import srsly
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from spacy.glossary import GLOSSARY
+from spacy.language import Language
+from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
+from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
-from .learning import read_log
 from .loading import (
+    ATTRIBUTES,
     load_pipeline,
     read_corpus,
     require_annotation,
     require_free,
     require_paths,
 )
-from .page import render_page
 
 Report = dict[str, Any]
+
+TEMPLATES = Path(__file__).parent / "templates"
+UNNAMED = "pipeline"  # what spaCy calls pipelines without a name
+FEW_TOKENS = 30  # smaller groups are marked: their error rates may be chance
+N_LABELS, N_SUSPECTS = 15, 20  # shown without unfolding
+AXIS_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+VISIBLE = {" ": "␣", "\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "⍽"}
 
 
 def write_report(
@@ -36,64 +57,77 @@ def write_report(
     own_tokens: bool = False,
     force: bool = False,
 ) -> Report:
-    """Write a page about one or two pipelines, and its figures beside it.
+    """Write a page about one or two pipelines, and a JSON file with its figures.
 
-    pipelines (list[str]): Names or paths. The first has an `lstm_tagger`; of the second, whatever
-        it writes to the same attribute is compared.
+    pipelines (list[str]): Names or paths. The first needs an `lstm_tagger`; in the second, any
+        component can write the same attribute.
     corpus (Path): The annotated corpus.
-    output (Path): The page; the figures get the same name with ".json".
+    output (Path): The page. The JSON file has the same name with the suffix ".json".
     train (Path | None): The training corpus.
     log (Path | None): The log of the training.
     component (str | None): Name of the component; None for the first `lstm_tagger`.
     own_tokens (bool): Whether to score the tokens of the pipelines, not those of the corpus.
-    force (bool): Whether to overwrite.
+    force (bool): Whether to overwrite existing files.
     RETURNS (Report): The figures.
-    RAISES: ValueError if something is missing, or would be overwritten; nothing is written then.
+    RAISES: ValueError if input is missing or output exists. Nothing is written then.
     """
     figures_path = output.with_suffix(".json")
     if figures_path == output:
-        raise ValueError(f"{output}: the page needs another name than its figures, as report.html")
+        raise ValueError(f"{output}: give the page another suffix than .json, such as report.html")
     require_free([output, figures_path], force=force)
     require_paths([path for path in (corpus, train, log) if path is not None])
-    curve = read_log(log) if log is not None else []
     loaded = [load_pipeline(name) for name in pipelines]
     _, tagger = find_tagger(loaded[0], component)
     attribute = tagger.attribute
+    curve = read_log(log, attribute) if log is not None else None
     references = read_corpus(corpus, Vocab())
     require_annotation(references, attribute, corpus)
     seen = read_corpus(train, Vocab()) if train is not None else None
     report: Report = {
+        "written": datetime.now(timezone.utc).date().isoformat(),
+        "versions": {name: version(name) for name in ("spacy-lstm-tagger", "spacy")},
         "attribute": attribute,
-        "corpus": str(corpus),
-        "docs": len(references),
+        "lang": loaded[0].lang,
+        "corpus": {"name": short_name(corpus), "docs": len(references)},
+        "train": None if seen is None or train is None else _size(train, seen),
         "own_tokens": own_tokens,
         "curve": curve,
         "pipelines": [],
     }
-    evaluations = []
-    for name, nlp in zip(pipelines, loaded, strict=True):
-        scored = evaluate(nlp, references, attribute, own_tokens=own_tokens)
-        evaluations.append(scored)
+    evaluations = [evaluate(nlp, references, attribute, own_tokens=own_tokens) for nlp in loaded]
+    names = [_pipeline_name(*pair) for pair in zip(pipelines, loaded, strict=True)]
+    for name, nlp, scored in zip(names, loaded, evaluations, strict=True):
         known = known_words(nlp) if seen is None else None
         report["pipelines"].append({"name": name, **_figures(scored, attribute, known, seen)})
     if len(evaluations) == 2:
         report["comparison"] = figures.comparison(*evaluations)
-    _write(output, figures_path, report)
-    _tell(report, output, figures_path)
+    page = render_page(report)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf8")
+    srsly.write_json(figures_path, report)
+    _print_summary(report, output, figures_path)
     return report
+
+
+def _size(path: Path, docs: list[Doc]) -> Report:
+    return {"name": short_name(path), "docs": len(docs), "tokens": sum(map(len, docs))}
 
 
 def _figures(
     scored: Evaluation, attribute: str, known: set[str] | None, seen: list[Doc] | None
 ) -> Report:
     frequencies = word_counts(seen) if seen is not None else None
+    labels = figures.per_label(scored, attribute)
+    meanings = {Morphology.EMPTY_MORPH: "no features"} if attribute == "morph" else GLOSSARY
+    for row in labels:
+        row["meaning"] = meanings.get(row["label"], "")
     return {
         "overall": figures.overall(scored),
         "knowledge": figures.by_knowledge(scored, known if frequencies is None else frequencies),
         "frequency": figures.by_frequency(scored, frequencies),
         "length": figures.by_length(scored),
         "docs": figures.by_doc(scored),
-        "labels": figures.per_label(scored, attribute),
+        "labels": labels,
         "matrix": figures.confusion_matrix(scored),
         "confusions": figures.confusions(scored),
         "calibration": figures.calibration(scored),
@@ -102,35 +136,183 @@ def _figures(
 
 
 def _labels_of_words(docs: list[Doc] | None, attribute: str) -> dict[str, Counter[str]] | None:
-    """Count the labels that training gave each word."""
+    """Count the labels of each word in training."""
     if docs is None:
         return None
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for doc in docs:
-        strings = doc.vocab.strings
-        for token, value in zip(doc, doc.to_array(attribute.upper()).tolist(), strict=True):
-            labels[token.text][strings[value]] += 1
+        for token, label in zip(doc, labels_of(doc, attribute), strict=True):
+            labels[token.text][label] += 1
     return labels
 
 
-def _write(output: Path, figures_path: Path, report: Report) -> None:
-    page = render_page(report)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page, encoding="utf8")
-    srsly.write_json(figures_path, report)
+def short_name(path: Path) -> str:
+    """Return the last two parts of a path, which say nothing about the machine or its user."""
+    path = path if path.name else path.resolve()
+    parts = [part for part in path.parts if part not in (path.anchor, "..", ".")]
+    if path.is_relative_to(Path.home()):
+        parts = list(path.relative_to(Path.home()).parts)
+    return "/".join(parts[-2:])
 
 
-def _tell(report: Report, output: Path, figures_path: Path) -> None:
+def _pipeline_name(name: str, nlp: Language) -> str:
+    """Return the name and version in a pipeline's meta; its path if it has no name."""
+    if nlp.meta["name"] != UNNAMED:
+        return f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}"
+    return short_name(Path(name))
+
+
+def read_log(path: Path, attribute: str) -> Report:
+    """Read the accuracy after each evaluation of a training.
+
+    path (Path): What `spacy train` printed, or the `output_file` of `spacy.ConsoleLogger.v3`.
+    attribute (str): "tag", "pos" or "morph".
+    RETURNS (Report): "measure", the name of the score, and "points", each with a "step" and a
+        "score" from 0 to 1. The score is the attribute's accuracy if the log has it, or the
+        weighted score of all components.
+    RAISES: ValueError if the log has no evaluation.
+    """
+    header: list[str] = []
+    entries: list[dict[str, float]] = []
+    for line in path.read_text(encoding="utf8").splitlines():
+        cells = line.split()
+        if cells[:2] == ["E", "#"]:
+            header = cells
+        elif entry := _from_json(line) or _from_row(cells, header, f"{attribute}_acc"):
+            entries.append(entry)
+    if not entries:
+        raise ValueError(f"{path} isn't a log of spacy train: no line has a step and a score")
+    measured = all(f"{attribute}_acc" in entry for entry in entries)
+    measure = f"{attribute}_acc" if measured else "score"
+    points = [{"step": entry["step"], "score": entry[measure]} for entry in entries]
+    return {"measure": measure, "points": points}
+
+
+def _from_json(line: str) -> dict[str, float] | None:
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        scores = {name: score / 100 for name, score in entry.get("scores", {}).items()}
+        return {**scores, "step": float(entry["step"]), "score": float(entry["score"])}
+    except (ValueError, KeyError, TypeError, AttributeError):  # not a line of an evaluation
+        return None
+
+
+def _from_row(cells: list[str], header: list[str], measure: str) -> dict[str, float] | None:
+    """Read a row of the table: epoch, step, losses, scores in percent, and the weighted score."""
+    if len(cells) < 4 or not all(re.fullmatch(r"\d+(\.\d+)?", cell) for cell in cells):
+        return None
+    entry = {"step": float(cells[1]), "score": float(cells[-1])}
+    # Names of losses have spaces, so columns are counted from the right.
+    for name, cell in zip(reversed(header), reversed(cells), strict=False):
+        shown = name.lower()  # shortened if the name is long
+        if shown == measure or (shown.endswith("...") and measure.startswith(shown[:-3])):
+            entry[measure] = float(cell) / 100
+    return entry
+
+
+def render_page(report: Report) -> str:
+    """Return the page. All text of the corpus is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": lambda number: f"{number:,}",
+        "counted": _counted,
+        "p_value": p_value,
+        "percent": percent,
+        "unseen": _unseen,
+        "visible": _visible,
+        "worst": _worst_rate,
+    }
+    return environment.get_template("report.html").render(
+        report=report,
+        written=datetime.fromisoformat(report["written"]).strftime("%d %B %Y").lstrip("0"),
+        what=ATTRIBUTES[report["attribute"]],
+        axis=curve_axis(report["curve"]["points"]) if report["curve"] else None,
+        sure=f"{figures.SURE:.0%}",
+        few=FEW_TOKENS,
+        min_sentences=figures.MIN_SENTENCES,
+        n_labels=N_LABELS,
+        n_suspects=N_SUSPECTS,
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share with one decimal; 0% and 100% only if that is exact."""
+    if 0 < share < 0.0005:
+        return "<0.1%"
+    if 0.9995 <= share < 1:
+        return ">99.9%"
+    return f"{100 * share:.1f}%"
+
+
+def p_value(p: float) -> str:
+    """Return what follows "p" for a p-value."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _unseen(groups: Sequence[Report]) -> Report | None:
+    """Return the group of words that were not seen in training, if there is one."""
+    return next((group for group in groups if group["name"] == "unseen words"), None)
+
+
+def _visible(word: str) -> str:
+    """Show whitespace by symbols where a word is nothing else."""
+    return word if word.strip() else "".join(VISIBLE.get(letter, "␣") for letter in word)
+
+
+def _worst_rate(rows: Sequence[Report]) -> float:
+    """Return the highest error rate of groups, to which their bars are scaled. Groups of few tokens
+    count only if there are no others.
+    """
+    large = [row for row in rows if row["tokens"] >= FEW_TOKENS] or rows
+    return max([1 - row["accuracy"] for row in large], default=0.0) or 1.0
+
+
+def curve_axis(points: Sequence[dict[str, float]]) -> Report:
+    """Return the range and the ticks of a learning curve's axis.
+
+    Untrained networks score far below all others. The axis leaves such points out if the rest would
+    look flat otherwise.
+
+    points (Sequence[dict[str, float]]): The points of the curve.
+    RETURNS (Report): "low", "high", "ticks" (from bottom to top) and "last", the last step.
+    """
+    scores = sorted(point["score"] for point in points)
+    best, median = scores[-1], scores[len(scores) // 2]
+    lowest = best - 8 * (best - median)
+    shown = [score for score in scores if score >= lowest] if best > median else scores
+    span = max(best - shown[0], AXIS_STEPS[0])
+    step = next((step for step in AXIS_STEPS if span / step <= 4), AXIS_STEPS[-1])
+    first = math.floor(shown[0] / step + 1e-9)
+    last = math.ceil(best / step - 1e-9)
+    if first == last:
+        first, last = (first - 1, last) if first else (0, 1)
+    ticks = [round(i * step, 4) for i in range(first, last + 1)]
+    steps = max(point["step"] for point in points)
+    return {"low": ticks[0], "high": ticks[-1], "ticks": ticks, "last": steps or 1}
+
+
+def _print_summary(report: Report, output: Path, figures_path: Path) -> None:
     rows = []
     for pipeline in report["pipelines"]:
         overall = pipeline["overall"]
-        low, high = overall["interval"]
-        accuracies = {row["name"]: f"{row['accuracy']:.2%}" for row in pipeline["knowledge"]}
-        unknown = accuracies.get("unknown words", "-")
-        accuracy = f"{overall['accuracy']:.2%}"
-        rows.append((pipeline["name"], accuracy, f"{low:.2%} to {high:.2%}", unknown))
-    header = ("Pipeline", "Accuracy", "95% interval", "Unknown words")
+        interval = " to ".join(map(percent, overall["interval"] or [])) or "-"
+        group = _unseen(pipeline["knowledge"])
+        unseen = percent(group["accuracy"]) if group else "-"
+        rows.append((pipeline["name"], percent(overall["accuracy"]), interval, unseen))
+    header = ("Pipeline", "Accuracy", "95% interval", "Unseen words")
     msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r"), max_col=100)
     if "comparison" in report:
-        msg.info(f"Paired permutation test: p = {report['comparison']['p']:.4f}")
+        msg.info(f"Paired permutation test: p {p_value(report['comparison']['p'])}")
     msg.good(f"Wrote {output} and {figures_path}")

@@ -1,4 +1,4 @@
-"""A stream of texts in; the sentences or tokens of which a tagger is least sure out."""
+"""Active learning: the sentences or tokens that a tagger is least sure about."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -15,47 +15,47 @@ from .tagger import find_tagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")
-CERTAIN = 10  # tokens that are added to a sentence, so that those of one odd word don't come first
+CERTAIN = 10  # imaginary certain tokens of each sentence: sentences of one word rank lower
 
 Floats = NDArray[numpy.float64]
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """Return (tokens,) the entropy of each token's labels: 0 if one is certain, 1 if all are as
-    probable.
+    """Return (tokens,) the entropy of each token's labels: 0 if one is certain, 1 if all are
+    equally probable.
     """
     logs = numpy.log(numpy.maximum(probabilities, numpy.finfo(probabilities.dtype).tiny))
     return cast(Floats, -(probabilities * logs).sum(axis=1) / max(1.0, numpy.log(logs.shape[1])))
 
 
 def margin(probabilities: Floats) -> Floats:
-    """Return (tokens,) 1 less the distance between the two most probable labels."""
+    """Return (tokens,) 1 minus the difference between the two most probable labels."""
     if probabilities.shape[1] < 2:
         return numpy.zeros(len(probabilities))
     second, first = numpy.partition(probabilities, -2, axis=1)[:, -2:].T
     return cast(Floats, 1 - (first - second))
 
 
-def confidence(probabilities: Floats) -> Floats:
-    """Return (tokens,) 1 less the probability of the most probable label."""
+def least_confidence(probabilities: Floats) -> Floats:
+    """Return (tokens,) 1 minus the probability of the most probable label."""
     return cast(Floats, 1 - probabilities.max(axis=1))
 
 
 MEASURES: dict[str, Callable[[Floats], Floats]] = {
     "entropy": entropy,
     "margin": margin,
-    "confidence": confidence,
+    "confidence": least_confidence,
 }
 
 
 class Uncertain(NamedTuple):
-    """A sentence that is worth to be annotated, or one token of it.
+    """A sentence worth annotating, or one token of it.
 
     score: How unsure the tagger is, from 0 to 1.
-    text: Which text of the stream it is from, counted from 0.
+    text: The number of its text in the stream, from 0 on.
     sentence: The words and the spaces of the sentence.
-    start_char: Where the sentence begins in that text.
-    token: The token in the sentence; None for the sentence as a whole.
+    start_char: The offset of the sentence in the text.
+    token: The number of the token in the sentence; None for the whole sentence.
     labels, confidences: The most probable label of each token of the sentence, and its probability.
     """
 
@@ -78,20 +78,20 @@ def uncertain(
     component: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> list[Uncertain]:
-    """Choose what to annotate next. The stream is read once, and what isn't chosen is not kept.
+    """Choose what to annotate next. The stream is read once, and only what may be chosen is kept.
 
-    The score of a sentence is the mean of its tokens and of ten more that are certain: else
-    sentences of one odd word would come first. Of sentences with the same words, in any case, only
-    one is chosen; so it is with tokens that have the same word and the same words beside it.
+    The score of a sentence is the mean of its tokens and of ten more that are certain; otherwise
+    sentences of one odd word would come first. Of sentences that differ in case only, one is
+    chosen, as of tokens whose word and neighbours differ in case only.
 
-    nlp (Language): The pipeline. If it finds sentences, texts are cut into these.
+    nlp (Language): The pipeline. If it sets sentence boundaries, texts are split into sentences.
     texts (Iterable[str | Doc]): The texts, or Docs that are not tagged yet.
-    n (int): How many to choose at most.
+    n (int): The maximum number to choose.
     level (str): "sentence" or "token".
     measure (str): "entropy", "margin" or "confidence".
-    component (str | None): Name of the `lstm_tagger`; None for the first one.
-    batch_size (int): How many texts to read side by side.
-    RETURNS (list[Uncertain]): The chosen, the least sure first.
+    component (str | None): Name of the tagger; None for the first one.
+    batch_size (int): How many texts to read at a time.
+    RETURNS (list[Uncertain]): The chosen ones, the least sure first.
     RAISES: ValueError if a setting is wrong, or if there is no such component.
     """
     n, batch_size = check_number("n", n), check_number("batch_size", batch_size)
@@ -116,8 +116,8 @@ def uncertain(
 def _read(
     nlp: Language, texts: Iterable[str | Doc], component: str | None, batch_size: int
 ) -> Iterator[tuple[int, Doc, Floats2d, tuple[str, ...]]]:
-    """Yield the number of each text that is not empty, its Doc, the probabilities of its tokens'
-    labels, and the labels.
+    """Yield each text that is not empty: its number, its Doc, the probabilities of its labels, and
+    the labels.
     """
     name, tagger = find_tagger(nlp, component)
     docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
@@ -136,30 +136,28 @@ def _candidates(
     labels: tuple[str, ...],
     level: str,
 ) -> Iterator[tuple[tuple[str, ...], Uncertain]]:
-    """Yield what can be chosen of a sentence, each with what it must not have in common with
-    another one.
-    """
-    part = slice(sentence.start, sentence.end)
+    """Yield what can be chosen of a sentence, with a key: of equal keys, one is chosen."""
+    tokens = slice(sentence.start, sentence.end)
     words = [token.text.lower() for token in sentence]
-    best = probabilities[part].argmax(axis=1).tolist()
+    best = probabilities[tokens].argmax(axis=1).tolist()
     whole = Uncertain(
-        score=float(scores[part].sum() / (len(words) + CERTAIN)),
+        score=float(scores[tokens].sum() / (len(words) + CERTAIN)),
         text=number,
         sentence=[(token.text, token.whitespace_) for token in sentence],
         start_char=sentence.start_char,
         token=None,
         labels=[labels[i] for i in best],
-        confidences=probabilities[part].max(axis=1).tolist(),
+        confidences=probabilities[tokens].max(axis=1).tolist(),
     )
     if level == "sentence":
         yield tuple(words), whole
         return
     padded = ["", *words, ""]
-    for i, score in enumerate(scores[part].tolist()):
+    for i, score in enumerate(scores[tokens].tolist()):
         yield tuple(padded[i : i + 3]), whole._replace(score=score, token=i)
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:
-    """Keep the n with the highest scores, the highest first; of equals, the first to come."""
+    """Return the n with the highest scores, the highest first; of equals, the first ones."""
     ordered = sorted(chosen.items(), key=lambda item: -item[1].score)
     return dict(ordered[:n])

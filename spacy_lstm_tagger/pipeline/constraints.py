@@ -1,4 +1,4 @@
-"""Docs in, the labels that each of their tokens can have out."""
+"""Constraints: the labels that a lexicon allows word forms, and an application allows tokens."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ Bools2d = NDArray[numpy.bool_]
 
 
 def register_allowed(attribute: str) -> None:
-    """Register `token._.tag_allowed` (or pos, morph): labels given to this token alone."""
+    """Register `token._.tag_allowed` (or pos, morph): the labels that one token can have."""
     if not Token.has_extension(f"{attribute}_allowed"):
         Token.set_extension(f"{attribute}_allowed", default=None)
 
@@ -25,19 +25,19 @@ def check_lexicon(
     labels: Sequence[str],
     normal_form: Callable[[str], str],
 ) -> Lexicon:
-    """Return a lexicon whose labels are those of a tagger.
+    """Check a lexicon.
 
     lexicon (Mapping[str, Iterable[str]]): The labels that each word form can have.
     labels (Sequence[str]): The tagger's labels.
     normal_form (Callable): Takes a label, and returns it as the tagger has it.
-    RETURNS (dict[str, list[str]]): The lexicon.
+    RETURNS (dict[str, list[str]]): The lexicon, with labels as the tagger has them.
     RAISES: ValueError if a word has no label, or one that the tagger lacks.
     """
     if not isinstance(lexicon, Mapping):
         raise ValueError(f"a lexicon maps words to lists of labels; this is {lexicon!r:.80}")
     for form in lexicon:
         if not isinstance(form, str):
-            raise ValueError(f"the lexicon's entry {form!r}: a word is needed, a string")
+            raise ValueError(f"the lexicon's entry {form!r}: its word must be a string")
     return {
         form: _check(f"the lexicon's entry {form!r}", allowed, labels, normal_form)
         for form, allowed in lexicon.items()
@@ -51,9 +51,10 @@ def allowed_labels(
     labels: Sequence[str],
     normal_form: Callable[[str], str],
 ) -> Bools2d | None:
-    """Find the labels that each token can have: the ones given to it, or else to its form.
+    """Find the labels that each token can have: those of `token._.tag_allowed` if it is set,
+    otherwise those that the lexicon allows its form.
 
-    docs (Sequence[Doc]): The Docs; their tokens can have `token._.tag_allowed`.
+    docs (Sequence[Doc]): The Docs.
     lexicon (dict[str, list[str]]): What `check_lexicon` returned.
     attribute (str): "tag", "pos" or "morph".
     labels (Sequence[str]): The tagger's labels.
@@ -81,7 +82,7 @@ def allowed_labels(
 
 
 def labels_of_forms(forms: Sequence[str], lexicon: Lexicon, labels: Sequence[str]) -> Bools2d:
-    """Return (forms, labels): the labels that a lexicon allows each word form."""
+    """Return (forms, labels): whether a lexicon allows a word form a label."""
     ids = {label: i for i, label in enumerate(labels)}
     allowed = numpy.ones((len(forms), len(labels)), dtype=bool)
     for row, form in zip(allowed, forms, strict=True):
@@ -96,7 +97,7 @@ def _allow_only(row: Bools1d, entry: list[str], ids: dict[str, int]) -> None:
 
 
 def _tokens_with(doc: Doc, extension: str) -> list[Token]:
-    """Return the tokens that have a value of their own for an extension."""
+    """Return the tokens for which an extension is set."""
     if not any(isinstance(key, tuple) and key[:2] == ("._.", extension) for key in doc.user_data):
         return []
     return [token for token in doc if token._.get(extension) is not None]
@@ -110,7 +111,7 @@ def _check(
         raise ValueError(f"{where}: a list of labels is needed, not {allowed!r}")
     entry = [normal_form(label) for label in allowed]
     if not entry:
-        raise ValueError(f"{where}: no label is allowed; give one at least, or leave it out")
+        raise ValueError(f"{where}: no label is allowed; give at least one, or leave it out")
     unknown = sorted(set(entry).difference(labels))
     if unknown:
         raise ValueError(f"{where}: the tagger has no label {', '.join(map(repr, unknown))}")

@@ -1,7 +1,7 @@
-"""A tagger's model and its scores in; best labels, probabilities and best sequences out.
+"""Decoding: the best labels, the best sequences of labels, and probabilities.
 
-Emissions are the scores that a model gives each label of a token by itself; a CRF joins them to
-sequences. With any other model, each token is decided by itself.
+Emissions are the scores of each label of each token, without those of its neighbours. A CRF scores
+sequences of labels; with any other model, each token is decided independently.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ from ..model.types import DocModel
 from .constraints import Bools2d, Lexicon, labels_of_forms
 from .probabilities import check_number
 
-LEAST = 1e-3  # what is left of a probability that label smoothing accounts for
+LEAST = 1e-3  # part of a probability that stays where label smoothing explains all of it
 
 
 class Prediction(NamedTuple):
@@ -48,7 +48,7 @@ class Labelling(NamedTuple):
     """A label for each token of a Doc.
 
     labels: The labels.
-    log_probability: The logarithm of the probability that all of them are right at once.
+    log_probability: The logarithm of the probability that all of them are right.
     """
 
     labels: list[str]
@@ -58,13 +58,13 @@ class Labelling(NamedTuple):
 def emissions_of(
     model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
 ) -> list[Floats2d]:
-    """Score the labels of each token by itself.
+    """Score the labels of each token.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     docs (list[Doc]): The Docs.
-    allowed (NDArray[bool] | None): (tokens, labels) the labels that each token of all Docs can
-        have; None for any.
-    RETURNS (list[Floats2d]): (tokens, labels) for each Doc, whose softmax are probabilities; -inf
+    allowed (NDArray[bool] | None): (tokens, labels) which labels each token of all Docs can have;
+        None for any.
+    RETURNS (list[Floats2d]): (tokens, labels) for each Doc; their softmax gives probabilities. -inf
         for a label that a token can't have.
     """
     ops = model.ops
@@ -79,8 +79,8 @@ def emissions_of(
 def _emission_parts(
     model: DocModel, docs: list[Doc], allowed: Bools2d | None
 ) -> Iterator[tuple[Ints1d, Floats2d]]:
-    """Yield the same a part at a time, if the model can: tokens, counted through all Docs, and
-    their emissions. There is no part without tokens.
+    """Yield emissions in parts, if the model can: the numbers of tokens, counted through all Docs,
+    and their emissions. No part is empty.
     """
     n_tokens = sum(map(len, docs))
     if not n_tokens:
@@ -104,8 +104,8 @@ def _emission_parts(
 def predict_labels(
     model: DocModel, docs: list[Doc], allowed: Bools2d | None = None
 ) -> list[Ints1d]:
-    """Find the label of each token, as `best_labels`; but unless there is a CRF, without the
-    scores of all labels of all tokens in memory at once. Arguments as those of `emissions_of`.
+    """Find the label of each token, as `best_labels` does. Without a CRF, the scores of all tokens
+    are never in memory at once. Arguments: see `emissions_of`.
     """
     if is_crf(model):
         return best_labels(model, emissions_of(model, docs, allowed))
@@ -117,7 +117,7 @@ def predict_labels(
 
 
 def best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
-    """Find the label of each token: with a CRF, that of the best sequence.
+    """Find the label of each token: with a CRF, by the best sequence.
 
     RETURNS (list[Ints1d]): (tokens,) the indices of the labels for each Doc.
     """
@@ -131,10 +131,9 @@ def probabilities_of(
 ) -> list[Floats2d]:
     """Find the probability of each label of each token: with a CRF, the marginal.
 
-    A model that was trained with label smoothing (Szegedy et al. 2016) gives every label that it
-    excludes label_smoothing / (labels - 1), and would be less sure than it should be; this is taken
-    back. Measured on UD English EWT, it halves the calibration error, and does so better than any
-    temperature.
+    A model that was trained with label smoothing (Szegedy et al. 2016) gives each wrong label at
+    least label_smoothing / (labels - 1), so its probabilities are too low. This is undone: on UD
+    English EWT, it halves the calibration error, better than any temperature.
 
     RETURNS (list[Floats2d]): (tokens, labels) for each Doc; each row's sum is 1.
     """
@@ -144,20 +143,20 @@ def probabilities_of(
     for scores in emissions:
         raw = model.ops.softmax(scores)
         smoothed = label_smoothing / max(1, raw.shape[1] - 1)
-        # What was less likely than that becomes very unlikely, in the same order.
-        own = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
-        probabilities.append(to_numpy(own / own.sum(axis=1, keepdims=True)))
+        # Labels that were less probable than that become very improbable, in the same order.
+        unsmoothed = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
+        probabilities.append(to_numpy(unsmoothed / unsmoothed.sum(axis=1, keepdims=True)))
     return probabilities
 
 
 def best_sequences(
     model: DocModel, emissions: Floats2d, label_smoothing: float, labels: Sequence[str], k: int
 ) -> list[Labelling]:
-    """Find the k most probable sequences of labels for a Doc, which is one sequence. Label
-    smoothing can be taken back only where there is no CRF.
+    """Find the k most probable sequences of labels for a Doc, which is one sequence. With a CRF,
+    label smoothing can't be undone.
 
     RETURNS (list[Labelling]): The sequences, the best first.
-    RAISES: ValueError if k is no whole number, less than 1, or more than there are sequences.
+    RAISES: ValueError if k is not a whole number, less than 1, or more than there are sequences.
     """
     n_sequences = prod((emissions > -float("inf")).sum(axis=1).tolist())
     k = check_number("k", k, n_sequences, "sequences of labels")
@@ -179,8 +178,11 @@ def label_words(
     words: Sequence[str],
     scores: Floats2d,
 ) -> list[tuple[str, float]]:
-    """Return the label of each word of a stream, and its probability, given the (words, labels)
-    scores."""
+    """Find the label of each word of a stream, and its probability.
+
+    words (Sequence[str]): The words.
+    scores (Floats2d): (words, labels)
+    """
     allowed: Any = model.ops.asarray(cast(Any, labels_of_forms(words, lexicon, labels)))
     emissions = [model.ops.xp.where(allowed, model.ops.asarray2f(scores), -numpy.inf)]
     (label_ids,) = best_labels(model, emissions)
@@ -191,13 +193,13 @@ def label_words(
 
 
 class Change(NamedTuple):
-    """One token's label, changed from its best one, and the changes before it.
+    """A token that has another label than its best one, and the other tokens that have.
 
-    loss: What all these changes take away from the logarithm of the probability.
-    number: Counts all changes, so that no two are equal.
-    place: The place of the token among all tokens, those first that lose least by a change.
-    rank: The rank of the token's label, from 1 on.
-    before: The changes of tokens at lower places.
+    loss: How much all these changes lower the logarithm of the probability.
+    number: A serial number, so that no two changes are equal.
+    place: The token's place in the order of the least loss by a change.
+    rank: The rank of its label among its labels, from 1 on.
+    before: The changes at lower places.
     """
 
     loss: float
@@ -208,9 +210,9 @@ class Change(NamedTuple):
 
 
 def _best_choices(probabilities: Floats2d) -> Iterator[tuple[list[int], float]]:
-    """Yield the sequences of labels of independent tokens, the best first, with the logarithms of
-    their probabilities. Each sequence but the best is another one with one more change, and is
-    reached from that one alone; so a heap of changes has the next best on top.
+    """Yield the sequences of labels of independent tokens, the best first, and the logarithms of
+    their probabilities. Each sequence is derived from exactly one better one by one change, so the
+    next best is always in the heap.
     """
     with numpy.errstate(divide="ignore"):
         scores = numpy.log(cast(Any, probabilities), dtype="float64")

@@ -91,6 +91,11 @@ def affirmed(gold: set[str], neg_prefix: str) -> set[str]:
     return {label.removeprefix(neg_prefix) for label in gold}
 
 
+def labels_to_learn(examples: Iterable[Example], attribute: str, neg_prefix: str) -> set[str]:
+    """Return the labels that the gold annotation affirms or denies."""
+    return affirmed(gold_labels(examples, attribute), neg_prefix)
+
+
 def read_examples(get_examples: Callable[[], Iterable[Example]]) -> list[Example]:
     """Read all training examples.
 

@@ -1,4 +1,4 @@
-"""A tagger's model in, what it needs of the `tok2vec` that it listens to out."""
+"""Listeners: checks of the `tok2vec` whose vectors a tagger reads."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ def check_widths(model: DocModel, nlp: Language) -> None:
         width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
         if width is not None and width != needed:
             raise ValueError(
-                f"its model listens to {name!r} with width = {needed}, but what {name!r} "
-                f"writes is {width} wide: set width = {width} for its "
-                "spacy.Tok2VecListener.v1 in the config, or let the width follow: "
+                f"its model listens to {name!r} with width = {needed}, but the vectors of {name!r} "
+                f"are {width} wide: set width = {width} for its spacy.Tok2VecListener.v1 in the "
+                "config, or take the width from the encoder: "
                 "spacy-lstm-tagger.LSTMListener.v1 with encoder = ${components."
                 f"{name}.model}}"
             )
@@ -36,8 +36,8 @@ def encoder_names(model: DocModel, nlp: Language) -> set[str]:
 
 
 def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
-    """Raise a ValueError if a Doc lacks what a listener reads, `doc.tensor`. spaCy would let it
-    read zeros.
+    """Raise a ValueError if a Doc lacks the vectors that a listener reads, `doc.tensor`; spaCy
+    would use zeros.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     docs (Sequence[Doc]): The Docs.
@@ -49,30 +49,30 @@ def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
                 continue
             found = f"{doc.tensor.shape} values" if doc.tensor.size else "nothing"
             raise ValueError(
-                f"its model listens to {name!r} and needs {(len(doc), width)} values of it in "
-                f"doc.tensor, but there is {found} in that of the Doc '{doc.text:.40}'. Let "
-                f"{name!r} read the Doc first: nlp.get_pipe({name!r})(doc)"
+                f"its model listens to {name!r} and needs {(len(doc), width)} values in "
+                f"doc.tensor, but the Doc '{doc.text:.40}' has {found} there. Let {name!r} read "
+                f"the Doc first: nlp.get_pipe({name!r})(doc)"
             )
 
 
 def check_rehearsal(model: DocModel) -> None:
-    """Raise a ValueError if a listener would read what its `tok2vec` made of the last update, as
-    spaCy rehearses no `tok2vec`.
+    """Raise a ValueError if a listener would use the vectors of the last update instead of those
+    of the rehearsal, as spaCy rehearses no `tok2vec`.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     """
     for listener in _listeners(model):
-        if listener._batch_id is not None:
+        if listener._batch_id is not None:  # spaCy has no public way to ask this
             raise ValueError(
-                "it can't be rehearsed while the encoder is trained that its model listens to. "
-                "Update it with old examples among the new ones, or give it an encoder of its own: "
+                "it can't be rehearsed while the encoder that its model listens to is trained. "
+                "Update it with old examples among the new ones, or give it its own encoder: "
                 "nlp.replace_listeners"
             )
 
 
 def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
-    """Return a checksum of what is saved of each `tok2vec` that a model listens to, by its name.
-    spaCy saves a `tok2vec` before the components that listen to it.
+    """Return a checksum of the file of each `tok2vec` that a model listens to, by its name. spaCy
+    saves a `tok2vec` before the components that listen to it.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     folder (Path): The folder of the pipeline.
@@ -82,7 +82,7 @@ def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
 
 
 def check_encoders(checksums: dict[str, int], folder: Path) -> None:
-    """Raise a ValueError if a `tok2vec` is not the one that was there when the tagger was saved.
+    """Raise a ValueError if a `tok2vec` is not the one that the tagger was saved with.
 
     checksums (dict[str, int]): What `encoder_checksums` returned then.
     folder (Path): The folder of the pipeline.
@@ -90,8 +90,8 @@ def check_encoders(checksums: dict[str, int], folder: Path) -> None:
     for name, checksum in checksums.items():
         if (folder / name / "model").is_file() and _checksum(folder / name) != checksum:
             raise ValueError(
-                f"it listens to {name!r}, and was saved with another one than there is beside it: "
-                "the pipeline was not saved to its end, or only one of the two was exchanged"
+                f"it listens to {name!r}, and was saved with another one than the one here: saving "
+                "the pipeline was interrupted, or only one of the two was replaced"
             )
 
 
@@ -104,8 +104,9 @@ def _checksum(component: Path) -> int:
 
 
 def _upstream(listener: Tok2VecListener) -> str:
-    """Return the name of the component that a listener listens to; that of spaCy's configs if it
-    takes any."""
+    """Return the name of the component that a listener listens to; "tok2vec", as in spaCy's
+    configs, if it takes any.
+    """
     return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
 
 

@@ -1,13 +1,14 @@
-"""A tagged Doc in, HTML out: its labels in colour, the paler the less sure the tagger is."""
+"""Rendering of a tagged Doc as HTML."""
 
 from collections.abc import Iterator
 from html import escape
 from zlib import crc32
 
+from spacy.morphology import Morphology
 from spacy.tokens import Doc, Token
 from spacy.util import is_in_jupyter
 
-from .labels import FACTORIES
+from .labels import FACTORIES, labels_of
 from .probabilities import check_number, confidence, k_best, register_extensions
 
 STYLE = """
@@ -40,22 +41,24 @@ PAGE = """<!doctype html>
 def render(
     doc: Doc, *, attribute: str = "tag", k: int = 3, page: bool = False, jupyter: bool | None = None
 ) -> str | None:
-    """Show a Doc with its labels: in a notebook, or as HTML. If the Doc carries probabilities
-    (`store_probabilities = true`), the colour of a label is the paler the less probable it is, and
-    pointing at a token, or moving the focus to it, shows its k best labels.
+    """Show a Doc with its labels, in a notebook or as HTML. If the Doc has probabilities
+    (`store_probabilities = true`), less probable labels are paler, and a token shows its k best
+    labels when the pointer or the focus is on it.
 
     doc (Doc): The tagged Doc.
     attribute (str): "tag", "pos" or "morph".
-    k (int): How many labels to show of a token; as many as there are, if these are fewer.
-    page (bool): Whether to return a whole page, not only the part that shows the Doc.
-    jupyter (bool | None): Whether to display it in a notebook; None to find out.
+    k (int): How many labels of a token to show at most.
+    page (bool): Whether to return a whole page, not only the element that shows the Doc.
+    jupyter (bool | None): Whether to display it in a notebook; None to detect one.
     RETURNS (str | None): The HTML; None if it was displayed.
     RAISES: ValueError if k is less than 1, or the Doc has no such annotation.
     """
     if attribute not in FACTORIES:
         raise ValueError(f"attribute = {attribute!r} must be one of {', '.join(FACTORIES)}")
     if not doc.has_annotation(attribute.upper()):
-        raise ValueError(f"this Doc has no {attribute} to show: tag it with an lstm_tagger first")
+        raise ValueError(
+            f"this Doc has no {attribute} to show: tag it with an {FACTORIES[attribute]} first"
+        )
     k = check_number("k", k)
     register_extensions(attribute)
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
@@ -74,9 +77,8 @@ def render(
 
 
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
-    for token in doc:
-        label = str(token.morph) if attribute == "morph" else getattr(token, f"{attribute}_")
-        if label:
+    for token, label in zip(doc, labels_of(doc, attribute), strict=True):
+        if label and label != Morphology.EMPTY_MORPH:
             yield _token(token, label, attribute, n_best)
         else:
             yield escape(token.text)
@@ -97,5 +99,5 @@ def _token(token: Token, label: str, attribute: str, n_best: int) -> str:
 
 
 def _hue(label: str) -> int:
-    """Return the hue of a label, which is the same in all Docs."""
+    """Return the hue of a label, the same in all Docs."""
     return crc32(label.encode("utf8")) * 137 % 360

@@ -34,12 +34,11 @@ from .decoding import (
 )
 from .labels import (
     FACTORIES,
-    affirmed,
     aligned_labels,
     annotate,
     check_any,
     check_known,
-    gold_labels,
+    labels_to_learn,
     normal_form,
     read_examples,
     score_labels,
@@ -197,13 +196,8 @@ class LSTMTagger(Tagger):
         RAISES: ValueError if the model can't tag a stream, or if the state is not one of it.
         """
         with self._named_in_errors():
-            decide = partial(
-                label_words,
-                self.model,
-                self.labels,
-                self.cfg["lexicon"],
-                self.cfg["label_smoothing"],
-            )
+            settings = self.cfg["lexicon"], self.cfg["label_smoothing"]
+            decide = partial(label_words, self.model, self.labels, *settings)
             return TokenStream(WordReader(self.model, self.vocab), decide, state)
 
     def set_annotations(
@@ -277,7 +271,7 @@ class LSTMTagger(Tagger):
             loaded = None if teachers is None else Teachers(teachers, self.attribute)
             taught = set() if loaded is None else loaded.labels
             if labels is None:
-                gold = affirmed(gold_labels(examples, self.attribute), self._neg_prefix)
+                gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
                 labels = sorted(taught | gold)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
@@ -330,7 +324,7 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            gold = affirmed(gold_labels(examples, self.attribute), self._neg_prefix)
+            gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
             self._add_labels(sorted(gold.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):

@@ -161,9 +161,7 @@ def train_step() -> Callable[..., tuple[float, list[Floats2d]]]:
 def update(train_step: Callable) -> Callable[..., None]:
     """Return a function that trains a model on a batch."""
 
-    def train(
-        model: Model, docs: list[Doc], optimizer: Any, n_times: int = 1
-    ) -> None:
+    def train(model: Model, docs: list[Doc], optimizer: Any, n_times: int = 1) -> None:
         for _ in range(n_times):
             train_step(model, docs)
             model.finish_update(optimizer)

@@ -1,4 +1,4 @@
-"""Tests of `listener.py`: its width follows the encoder, whoever listens, and wherever it goes."""
+"""Tests of `LSTMListener` in `architectures.py`: its width is that of the encoder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,9 @@ from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from spacy_lstm_tagger.model.listener import LSTMListener
 from thinc.api import Config, Model
 
-from spacy_lstm_tagger.model.architectures import LSTMTagger
+from spacy_lstm_tagger.model.architectures import LSTMListener, LSTMTagger
 
 LISTENER = {
     "@architectures": "spacy-lstm-tagger.LSTMListener.v1",
@@ -60,14 +59,13 @@ def load(config: Config, width: int) -> Language:
 
 
 @pytest.mark.parametrize(("lstm_width", "width"), [(5, 46), (7, 50)])
-def test_width_follows_the_encoder(following: Config, lstm_width: int, width: int) -> None:
+def test_width_is_that_of_the_encoder(following: Config, lstm_width: int, width: int) -> None:
     nlp = load(following, lstm_width)
     assert nlp.get_pipe("tok2vec").model.get_dim("nO") == width
     assert widths(nlp) == {width}
 
 
-def test_width_follows_another_encoder(following: Config) -> None:
-    """spaCy's encoders know their width, too."""
+def test_width_is_that_of_an_encoder_of_spacy(following: Config) -> None:
     following["components"]["tok2vec"]["model"] = {
         "@architectures": "spacy.HashEmbedCNN.v2",
         **{"pretrained_vectors": None, "width": 12, "depth": 1, "embed_size": 20},
@@ -89,12 +87,12 @@ def annotated(nlp: Language) -> list[Example]:
         deps=["nsubj", "ROOT", "obj"],
         ents=["B-PERSON", "O", "O"],
     )
-    # The parser leaves out labels that are rarer than that.
+    # The parser leaves out rarer labels.
     return [Example(nlp.make_doc("Ann ate apples"), reference)] * 30
 
 
 @pytest.mark.parametrize("factory", COMPONENTS)
-def test_component_of_spacy_trains_the_encoder(
+def test_components_of_spacy_train_the_encoder(
     following: Config, weights_of: Callable, factory: str
 ) -> None:
     model = {**COMPONENTS[factory], "tok2vec": LISTENER}
@@ -112,7 +110,7 @@ def test_component_of_spacy_trains_the_encoder(
 
 
 @pytest.mark.parametrize("initialized", [False, True])
-def test_saved_pipeline_has_the_width(
+def test_a_saved_pipeline_has_the_width(
     following: Config, make_examples: Callable, tmp_path: Path, initialized: bool
 ) -> None:
     nlp = load(following, 7)
@@ -145,7 +143,7 @@ def use_own_copies(nlp: Language) -> Language:
 
 
 @pytest.mark.parametrize("change", [use_source, use_own_copies])
-def test_pipeline_can_be_put_together_anew(
+def test_a_pipeline_of_parts_of_another_has_the_width(
     following: Config, make_examples: Callable, tmp_path: Path, change: Any
 ) -> None:
     nlp = load(following, 7)
@@ -157,7 +155,7 @@ def test_pipeline_can_be_put_together_anew(
     assert tags(spacy.load(tmp_path)) == expected
 
 
-def test_model_that_does_not_say_its_width_is_refused() -> None:
+def test_an_encoder_of_unknown_width_is_refused() -> None:
     model: Model = LSTMTagger()
-    with pytest.raises(ValueError, match=r"'lstm_tagger' does not say .*Tok2VecListener.v1"):
+    with pytest.raises(ValueError, match=r"'lstm_tagger' is known only .*Tok2VecListener.v1"):
         LSTMListener(encoder=model)

@@ -1,12 +1,20 @@
 """Tests of `constraints.py`: the labels that tokens may have."""
 
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
+import srsly
+from helpers import WORDS, annotated, predicted
+from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.pipeline.constraints import allowed_labels, check_lexicon, register_allowed
+from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
 LABELS = ("A", "B", "C")
 
@@ -87,9 +95,66 @@ def test_a_lexicon_is_a_mapping(lexicon: Any) -> None:
 
 
 def test_the_lexicons_words_are_strings() -> None:
-    with pytest.raises(ValueError, match="entry 1: a word is needed"):
+    with pytest.raises(ValueError, match="entry 1: its word must be a string"):
         check_lexicon({1: ["A"]}, LABELS, str)  # type: ignore[dict-item]
 
 
 def test_labels_are_brought_to_their_normal_form() -> None:
     assert check_lexicon({"x": ("a", "b")}, LABELS, str.upper) == {"x": ["A", "B"]}
+
+
+def test_lexicon_is_kept_to_and_saved(nlp: Language, examples: list[Example], tiny: dict) -> None:
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    lexicon = {"dog": ["V"], "apple": ["DET", "V"]}
+    tagger.initialize(lambda: examples, nlp=nlp, lexicon=lexicon)
+    copy = spacy.util.load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())
+    for pipeline in (nlp, copy):
+        tags = predicted(pipeline, words=["dog", "The", "apple", "dog"])
+        assert (tags[0], tags[3]) == ("V", "V")
+        assert tags[2] != "NN"
+    tagger.initialize(lambda: examples, nlp=nlp)
+    assert tagger.cfg["lexicon"] == {}
+
+
+def test_lexicon_comes_from_the_config(
+    nlp: Language, examples: list[Example], tiny: dict, tmp_path: Path
+) -> None:
+    srsly.write_json(tmp_path / "lexicon.json", {"dog": ["V"]})
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    reader = {"@readers": "srsly.read_json.v1", "path": str(tmp_path / "lexicon.json")}
+    nlp.config["initialize"]["components"] = {"lstm_tagger": {"lexicon": reader}}
+    nlp.initialize(lambda: examples)
+    assert predicted(nlp, words=["dog"]) == ["V"]
+
+
+@pytest.mark.parametrize("labels", [[], ["XX"]])
+def test_bad_lexicon_is_refused(
+    tagger: LSTMTagger, examples: list[Example], labels: list[str]
+) -> None:
+    with pytest.raises(ValueError, match="lstm_tagger: the lexicon's entry 'dog'"):
+        tagger.initialize(lambda: examples, lexicon={"dog": labels})
+
+
+def test_bad_labels_of_a_token_are_refused(trained: Language) -> None:
+    doc = trained.make_doc("The dog")
+    doc[1]._.tag_allowed = ["XX"]
+    with pytest.raises(ValueError, match=r"lstm_tagger: token 1 .'dog'.*no label 'XX'"):
+        trained(doc)
+
+
+def test_lexicon_has_morphological_features_in_any_order(nlp: Language, tiny: dict) -> None:
+    doc = annotated(nlp, "morph", ["A=b|C=d", "A=b", "A=b|C=d", "A=b", "A=b"])
+    tagger = nlp.add_pipe("lstm_morph_tagger", config={"model": tiny})
+    examples = [Example(Doc(nlp.vocab, words=WORDS), doc)]
+    tagger.initialize(lambda: examples, nlp=nlp, lexicon={"dog": ["C=d|A=b"]})
+    assert [str(token.morph) for token in nlp("dog dog")] == ["A=b|C=d"] * 2
+
+
+def test_labels_that_were_added_to_a_sourced_component_are_known(
+    nlp: Language, trained: Language
+) -> None:
+    component = nlp.add_pipe("lstm_tagger", source=deepcopy(trained))
+    component.add_label("NEW")
+    doc = nlp.make_doc("dog")
+    doc[0]._.tag_allowed = ["NEW"]
+    assert component(doc)[0].tag_ == "NEW"

@@ -8,9 +8,11 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from numpy.testing import assert_allclose
+from helpers import learn
+from numpy.testing import assert_allclose, assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_lstm_tagger.pipeline.decoding import _best_choices
@@ -230,3 +232,33 @@ def test_there_are_no_0_sequences_of_a_long_doc(decoder: Language) -> None:
     doc = Doc(decoder.vocab, words=["dog"] * 12_000)
     with pytest.raises(ValueError, match="k = 0 must be at least 1"):
         decoder.get_pipe("lstm_tagger").k_best(doc, 0)
+
+
+def test_label_smoothing_is_taken_back(nlp: Language, train: Callable) -> None:
+    train(nlp, label_smoothing=0.3)
+    tagger = nlp.get_pipe("lstm_tagger")
+    (probabilities,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (probabilities.max(axis=1) > 0.9).all()
+    assert (probabilities > 0).all()
+    tagger.cfg["label_smoothing"] = 0.0
+    (raw,) = tagger.predict_probabilities([nlp.make_doc("The dog ate the apple")])
+    assert (raw.max(axis=1) < 0.8).all()
+    assert_array_equal(probabilities.argsort(axis=1), raw.argsort(axis=1))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_probabilities_of_a_model_of_spacy(
+    nlp: Language, examples: list[Example], normalize: bool
+) -> None:
+    encoder = {
+        "@architectures": "spacy.HashEmbedCNN.v2",
+        **{"width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2},
+        **{"subword_features": False, "pretrained_vectors": None},
+    }
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": encoder, "normalize": normalize}
+    tagger = nlp.add_pipe("lstm_tagger", config={"model": model, "label_smoothing": 0.0})
+    learn(nlp, examples)
+    docs = [nlp.make_doc(text) for text in ("The dog", "Everybody read that book")]
+    expected, _ = tagger.model(docs, is_train=True)
+    for own, probabilities in zip(tagger.predict_probabilities(docs), expected, strict=True):
+        assert_allclose(own, probabilities, rtol=1e-4, atol=1e-6)

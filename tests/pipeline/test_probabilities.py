@@ -3,17 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
+import spacy
 from numpy.testing import assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.pipeline.probabilities import register_extensions, store
+from spacy_lstm_tagger.pipeline.probabilities import confidences, register_extensions, store
 
 LABELS = ("A", "B", "C")
 PROBABILITIES = numpy.asarray([[0.5, 0.375, 0.125], [0.25, 0.25, 0.5]], dtype="float32")
@@ -35,6 +37,12 @@ def test_confidence_is_the_probability_of_the_tokens_label(doc: Doc) -> None:
 def test_a_label_that_the_tagger_lacks_has_no_confidence(doc: Doc) -> None:
     doc[0].tag_ = "Z"
     assert doc[0]._.tag_confidence == 0
+    assert confidences(doc, "tag") == [0, 0.5]
+
+
+def test_a_doc_without_probabilities_has_no_confidences() -> None:
+    with pytest.raises(ValueError, match="this Doc has no probabilities: set store_probab"):
+        confidences(Doc(Vocab(), words=["x"], tags=["B"]), "tag")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +118,7 @@ def test_other_tokens_keep_theirs_when_some_are_merged() -> None:
     ],
 )
 def test_a_derived_doc_says_whom_to_ask(doc: Doc, derive: Callable) -> None:
-    with pytest.raises(ValueError, match=r"from_docs and Span.as_doc.*ask the Doc that was tagged"):
+    with pytest.raises(ValueError, match=r"from_docs, Span.as_doc.*use the Doc that was tagged"):
         derive(doc)[0]._.tag_confidence  # noqa: B018
 
 
@@ -159,7 +167,7 @@ def test_an_extension_of_the_users_own_is_left_alone(users_own: None, nlp: Langu
 def test_probabilities_are_not_stored_under_a_users_extension(
     users_own: None, nlp: Language, early: bool
 ) -> None:
-    with pytest.raises(ValueError, match=r"Token\._\.pos_confidence is an extension of your own"):
+    with pytest.raises(ValueError, match=r"application has an extension Token\._\.pos_confidence"):
         if early:
             nlp.add_pipe("lstm_pos_tagger", config={"store_probabilities": True})
         else:
@@ -170,7 +178,7 @@ def test_an_extension_that_was_replaced_later_is_noticed(nlp: Language, train: C
     train(nlp, store_probabilities=True)
     Token.set_extension("tag_k_best", default="mine", force=True)
     try:
-        with pytest.raises(ValueError, match=r"lstm_tagger: .*tag_k_best is an extension"):
+        with pytest.raises(ValueError, match=r"lstm_tagger: .*an extension Token\._\.tag_k_best"):
             nlp("The dog")
     finally:
         Token.remove_extension("tag_k_best")
@@ -223,3 +231,12 @@ def test_other_processes_return_the_probabilities(nlp: Language, train: Callable
     for doc, other in zip(alone, others, strict=True):
         assert_array_equal(doc._.tag_probabilities, other._.tag_probabilities)
         assert [t._.tag_confidence for t in doc] == [t._.tag_confidence for t in other]
+
+
+def test_probabilities_are_stored_if_the_config_says_so(trained: Language, tmp_path: Path) -> None:
+    trained.to_disk(tmp_path)
+    changes = {"components": {"lstm_tagger": {"store_probabilities": True}}}
+    nlp = spacy.load(tmp_path, config=changes)
+    doc = nlp("The dog ate the apple")
+    assert doc[1]._.tag_k_best(1)[0] == ("NN", doc[1]._.tag_confidence)
+    assert not spacy.load(tmp_path)("The dog").user_data

@@ -239,13 +239,13 @@ def test_a_tagger_without_weights_is_refused(nlp: Language, tiny: dict[str, Any]
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda state: [], "no state of a stream"),
-        (lambda state: {**state, "layers": "no"}, "no state of a stream"),
-        (lambda state: {"words": []}, "no state of a stream"),
+        (lambda state: [], "not the state of a stream"),
+        (lambda state: {**state, "layers": "no"}, "not the state of a stream"),
+        (lambda state: {"words": []}, "not the state of a stream"),
         (lambda state: {**state, "layers": 2 * state["layers"]}, "of another model"),
         (lambda state: {**state, "scores": [[0.0]]}, "of another model"),
         (lambda state: {**state, "words": []}, "of another model"),
-        (lambda state: {**state, "scores": [[float("nan")] * 3]}, "no finite numbers"),
+        (lambda state: {**state, "scores": [[float("nan")] * 3]}, "not finite"),
         (lambda s: {**s, "words": 2 * s["words"], "scores": 2 * s["scores"]}, "of another model"),
     ],
 )

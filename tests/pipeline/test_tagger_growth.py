@@ -1,4 +1,4 @@
-"""Tests of `learning.py`: vocabularies and labels that grow while a component is trained."""
+"""Tests of `tagger.py`: vocabularies and labels that grow while a component is trained."""
 
 from collections.abc import Callable
 from typing import Any
