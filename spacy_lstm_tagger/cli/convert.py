@@ -9,10 +9,20 @@ from typing import Any, NamedTuple
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Token
 from wasabi import msg
 
-from ..pipeline.spans import OUTSIDE, SCHEMES, find_scheme, misfits, repair, spans_of
+from ..pipeline.labels import FACTORIES, normal_form
+from ..pipeline.spans import (
+    NO_TYPE,
+    OUTSIDE,
+    SCHEMES,
+    find_scheme,
+    mark,
+    misfits,
+    repair,
+    spans_of,
+)
 from .loading import require_free
 from .reading import find_files
 from .span_files import CutSpan, read_spans
@@ -20,6 +30,8 @@ from .tables import Columns, Labelled, read_table
 
 OTHERS = {".spacy", ".conllu", ".conllx"}  # what spaCy reads or converts itself
 SPLITS = ("train", "dev", "test")
+ARGUMENTS = {"tag": "tags", "pos": "pos", "morph": "morphs"}  # of Doc
+ANY_COLUMNS = Columns()
 SHOWN = 40  # labels that are listed with their counts
 
 
@@ -45,7 +57,7 @@ def convert(
     output: Path,
     *,
     attribute: str = "label",
-    columns: Columns = Columns(),
+    columns: Columns = ANY_COLUMNS,
     lang: str = "xx",
     text_key: str = "text",
     split: str | None = None,
@@ -71,7 +83,9 @@ def convert(
     """
     nlp = spacy.blank(lang)
     shares = None if split is None else _shares(split)
-    found = read_all(paths, nlp, columns, text_key)
+    if attribute not in FACTORIES and not Token.has_extension(attribute):
+        Token.set_extension(attribute, default=None)
+    found = read_all(paths, nlp, columns, text_key, attribute)
     if found.cut and not force:
         more = f" (and {len(found.cut) - 1} more)" if found.cut[1:] else ""
         place, description = found.cut[0]
@@ -100,8 +114,10 @@ def convert(
         msg.good(f"Saved {len(parts[name])} Docs to {target}")
 
 
-def read_all(paths: Iterable[Path], nlp: Language, columns: Columns, text_key: str) -> Found:
-    """Read all files and check that their labels fit together."""
+def read_all(
+    paths: Iterable[Path], nlp: Language, columns: Columns, text_key: str, attribute: str
+) -> Found:
+    """Read all files, and check that their labels fit the attribute and each other."""
     cut: list[CutSpan] = []
     documents = {}
     for path, _ in find_files(paths):
@@ -114,13 +130,17 @@ def read_all(paths: Iterable[Path], nlp: Language, columns: Columns, text_key: s
             documents[path] = list(read_table(path, columns))
         if not documents[path]:
             raise ValueError(f"{path} has no annotated texts")
-    places = {
-        label: place
-        for document in [*chain(*documents.values())][::-1]
-        for label, place in zip(document.labels[::-1], document.places[::-1], strict=True)
-    }
+    places: dict[str, str] = {}
+    for document in chain(*documents.values()):
+        for label, place in zip(document.labels, document.places, strict=True):
+            places.setdefault(label, place)
     scheme = find_scheme(places)
     _check_labels(places, scheme)
+    for label, place in places.items() if attribute in FACTORIES else ():
+        try:
+            normal_form(label, attribute, nlp.vocab)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
     repaired: list[str] = []
     if scheme is not None:
         for path, some in documents.items():
@@ -167,11 +187,16 @@ def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | No
     attribute (str): "tag", "pos", "morph", or the name of a custom extension.
     scheme (str | None): The scheme.
     """
-    starts: Any = document.starts
-    doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, sent_starts=starts)
-    set_labels(doc, attribute, document.labels)
+    annotation: dict[str, Any] = {"sent_starts": document.starts}
+    if attribute in FACTORIES:
+        annotation[ARGUMENTS[attribute]] = document.labels
     if scheme is not None:
-        doc.set_ents([doc.char_span])
+        spans = [span._replace(type=span.type or NO_TYPE) for span in spans_of(document.labels)]
+        annotation["ents"] = mark(spans, len(document.words), "bio")
+    doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, **annotation)
+    if attribute not in FACTORIES:
+        for token, label in zip(doc, document.labels, strict=True):
+            token._.set(attribute, label)
     return doc
 
 
@@ -244,4 +269,5 @@ def _show(found: Found) -> None:
         n_repaired = len(found.repaired)
         msg.warn(f"{n_repaired} labels didn't keep to the scheme. {found.repaired[0]}")
     if found.cut:
-        msg.warn(f"Left out {len(found.cut)} spans that cut a token, the first one: {': '.join(found.cut[0])}")
+        first = ": ".join(found.cut[0])
+        msg.warn(f"{len(found.cut)} spans cut a token and were left out, the first at {first}")

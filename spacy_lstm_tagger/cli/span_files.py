@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -164,7 +165,9 @@ def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
     tokens = record.get("tokens")
     if not isinstance(tokens, list):
         return nlp.make_doc(text)
-    words, spaces, end = [], [], 0
+    words: list[str] = []
+    spaces: list[bool] = []
+    end = 0
     for token in tokens:
         word, start = token.get("text"), token.get("start")
         between = text[end:start] if isinstance(start, int) else None
@@ -182,7 +185,7 @@ def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
 
 
 def _label(doc: Doc, chars: list[CharSpan], place: str, cut: list[CutSpan]) -> Labelled:
-    for one, other in zip(chars, chars[1:], strict=False):
+    for one, other in pairwise(chars):
         if other.start < one.end:
             raise ValueError(
                 f"the spans {_describe(one, doc)} and {_describe(other, doc)} overlap; a token can "

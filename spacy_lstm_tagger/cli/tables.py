@@ -13,6 +13,7 @@ LABEL_NAMES = {
     *("bio", "chunk", "iob", "iob_tag", "label", "labels", "ner", "ner_tag", "ner_tags"),
     *("pos", "slot", "slots", "tag", "tags", "upos", "xpos"),
 }
+QUOTATION = 'As a token, a quotation mark is written """" in CSV.'
 DOCUMENT = "-DOCSTART-"  # begins a document in CoNLL-2003
 
 
@@ -121,11 +122,10 @@ def _read_csv(path: Path) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise ValueError(f"{path}, line {number} is no CSV: {error}") from error
+            raise ValueError(f"{path}, line {number} is no CSV: {error}. {QUOTATION}") from error
         if any("\n" in cell or "\r" in cell for cell in cells):
             raise ValueError(
-                f"{path}, line {number} has a cell that ends in line {reader.line_num}: a "
-                'quotation mark must be written as """"'
+                f"{path}, line {number} has a cell that ends in line {reader.line_num}. {QUOTATION}"
             )
         yield Row(number, cells if any(cells) else [])
 
@@ -194,9 +194,7 @@ def _documents(
         yield document
 
 
-def _append(
-    document: Labelled, path: Path, row: Row, word: int, label: int, begins: bool
-) -> None:
+def _append(document: Labelled, path: Path, row: Row, word: int, label: int, begins: bool) -> None:
     for column, kind, other in ((word, "word", "label"), (label, "label", "word")):
         if not row.cells[column]:
             raise ValueError(

@@ -1,8 +1,7 @@
 """Span schemes: labels such as B-city, I-city and O, and the spans that they mark.
 
-A scheme has a prefix for the first token of a span, the tokens inside it, the last one, and for a
-span of one token. O is outside of all spans. Spans are read as leniently as conlleval reads them:
-I-city after O begins a span.
+O is the label outside of all spans. Spans are read as leniently as conlleval reads them: I-city
+after O begins a span.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +11,23 @@ import numpy
 
 from ..model.types import Bools2d
 
+
+class Prefixes(NamedTuple):
+    """The prefixes of a scheme: of the first token of a span, the tokens inside it, the last one,
+    and of a span of one token.
+    """
+
+    first: str
+    inside: str
+    last: str
+    single: str
+
+
 OUTSIDE = "O"
-SCHEMES = {"bio": "BIIB", "bilou": "BILU", "bioes": "BIES"}  # first, inside, last, single
+SCHEMES = {"bio": Prefixes(*"BIIB"), "bilou": Prefixes(*"BILU"), "bioes": Prefixes(*"BIES")}
 GOING_ON = set("ILE")  # prefixes of tokens that belong to the span of the token before
 LAST = set("LUES")  # prefixes of tokens that end a span
+NO_TYPE = "SPAN"  # the label of spans that labels without a type mark: B, I, O
 
 
 class MarkedSpan(NamedTuple):
@@ -76,7 +88,7 @@ def allowed_pairs(labels: Sequence[str], scheme: str) -> Bools2d:
     RETURNS (NDArray[bool]): (labels + 1, labels + 1) whether label j - 1 can follow label i - 1;
         index 0 is the boundary of a text.
     """
-    first, inside, last, single = SCHEMES[scheme]
+    first, inside, _, single = SCHEMES[scheme]
     both = [(OUTSIDE, ""), *map(_split, labels)]  # at the boundary as after O, and as before it
     types = numpy.asarray([type_ for _, type_ in both])
     is_open = numpy.asarray([prefix in (first, inside) for prefix, _ in both])

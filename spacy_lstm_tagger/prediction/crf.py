@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from .blas import one_thread
 from .recurrence import Schedule, schedule

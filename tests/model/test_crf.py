@@ -228,7 +228,9 @@ def test_excluded_sequences_have_no_probability(
         n = min(10, len(expected))
         best = best_paths(model, emissions[i], n)
         assert [tuple(labels) for labels, _ in best] == [labels for labels, _ in expected[:n]]
-        assert_allclose(numpy.exp([log for _, log in best]), [p for _, p in expected[:n]], rtol=1e-3)
+        assert_allclose(
+            numpy.exp([log for _, log in best]), [p for _, p in expected[:n]], rtol=1e-3
+        )
     assert len(paths[1]) == 0
 
 
