@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy
 from numpy.typing import NDArray
+from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from thinc.types import Floats2d
 
-from .probabilities import check_number
+from .probabilities import SPACE_LABELS, check_number
 from .tagger import find_tagger
 
 BATCH_SIZE = 256
@@ -25,7 +25,7 @@ def entropy(probabilities: Floats) -> Floats:
     equally probable.
     """
     logs = numpy.log(numpy.maximum(probabilities, numpy.finfo(probabilities.dtype).tiny))
-    return cast(Floats, -(probabilities * logs).sum(axis=1) / max(1.0, numpy.log(logs.shape[1])))
+    return -(probabilities * logs).sum(axis=1) / max(1.0, float(numpy.log(logs.shape[1])))
 
 
 def margin(probabilities: Floats) -> Floats:
@@ -33,12 +33,12 @@ def margin(probabilities: Floats) -> Floats:
     if probabilities.shape[1] < 2:
         return numpy.zeros(len(probabilities))
     second, first = numpy.partition(probabilities, -2, axis=1)[:, -2:].T
-    return cast(Floats, 1 - (first - second))
+    return 1 - (first - second)
 
 
 def least_confidence(probabilities: Floats) -> Floats:
     """Return (tokens,) 1 minus the probability of the most probable label."""
-    return cast(Floats, 1 - probabilities.max(axis=1))
+    return 1 - probabilities.max(axis=1)
 
 
 MEASURES: dict[str, Callable[[Floats], Floats]] = {
@@ -101,11 +101,10 @@ def uncertain(
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")
     chosen: dict[tuple[str, ...], Uncertain] = {}
-    for number, doc, probabilities, labels in _read(nlp, texts, component, batch_size):
-        scores = MEASURES[measure](numpy.asarray(probabilities, dtype="float64"))
+    for text in _read(nlp, texts, component, MEASURES[measure], batch_size):
+        doc = text.doc
         for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
-            candidates = _candidates(sentence, number, scores, probabilities, labels, level)
-            for key, found in candidates:
+            for key, found in _candidates(text, sentence, level):
                 if key not in chosen or chosen[key].score < found.score:
                     chosen[key] = found
         if len(chosen) > 2 * n + BATCH_SIZE:
@@ -113,48 +112,67 @@ def uncertain(
     return list(_best(chosen, n).values())
 
 
-def _read(
-    nlp: Language, texts: Iterable[str | Doc], component: str | None, batch_size: int
-) -> Iterator[tuple[int, Doc, Floats2d, tuple[str, ...]]]:
-    """Yield each text that is not empty: its number, its Doc, the probabilities of its labels, and
-    the labels.
+class _Text(NamedTuple):
+    """A text that was read.
+
+    number: Its number in the stream.
+    scores: (tokens,) how unsure the tagger is; 0 for whitespace.
+    labels, confidences: The most probable label of each token, and its probability.
     """
+
+    number: int
+    doc: Doc
+    scores: Floats
+    labels: list[str]
+    confidences: list[float]
+
+
+def _read(
+    nlp: Language,
+    texts: Iterable[str | Doc],
+    component: str | None,
+    measure: Callable[[Floats], Floats],
+    batch_size: int,
+) -> Iterator[_Text]:
+    """Yield each text that is not empty."""
     name, tagger = find_tagger(nlp, component)
     docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
     while batch := list(islice(docs, batch_size)):
         found = tagger.predict_probabilities([doc for _, doc in batch])
+        labels = [*tagger.labels, SPACE_LABELS[tagger.attribute]]
         for (number, doc), probabilities in zip(batch, found, strict=True):
             if len(doc):
-                yield number, doc, probabilities, tagger.labels
+                is_space = doc.to_array(IS_SPACE) == 1
+                scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
+                best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()
+                confidences = numpy.where(is_space, 1, probabilities.max(axis=1)).tolist()
+                yield _Text(number, doc, scores, [labels[i] for i in best], confidences)
 
 
 def _candidates(
-    sentence: Span,
-    number: int,
-    scores: Floats,
-    probabilities: Floats2d,
-    labels: tuple[str, ...],
-    level: str,
+    text: _Text, sentence: Span, level: str
 ) -> Iterator[tuple[tuple[str, ...], Uncertain]]:
     """Yield what can be chosen of a sentence, with a key: of equal keys, one is chosen."""
-    tokens = slice(sentence.start, sentence.end)
-    words = [token.text.lower() for token in sentence]
-    best = probabilities[tokens].argmax(axis=1).tolist()
+    words = [token for token in sentence if not token.is_space]
+    if not words:
+        return
+    forms = [token.text.lower() for token in words]
+    scores = text.scores[[token.i for token in words]].tolist()
     whole = Uncertain(
-        score=float(scores[tokens].sum() / (len(words) + CERTAIN)),
-        text=number,
+        score=sum(scores) / (len(words) + CERTAIN),
+        text=text.number,
         sentence=[(token.text, token.whitespace_) for token in sentence],
         start_char=sentence.start_char,
         token=None,
-        labels=[labels[i] for i in best],
-        confidences=probabilities[tokens].max(axis=1).tolist(),
+        labels=text.labels[sentence.start : sentence.end],
+        confidences=text.confidences[sentence.start : sentence.end],
     )
     if level == "sentence":
-        yield tuple(words), whole
+        yield tuple(forms), whole
         return
-    padded = ["", *words, ""]
-    for i, score in enumerate(scores[tokens].tolist()):
-        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=i)
+    padded = ["", *forms, ""]
+    for i, (token, score) in enumerate(zip(words, scores, strict=True)):
+        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=token.i - sentence.start)
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 from spacy.tokens import Doc, Token
 
+from ..model.types import Bools1d, Bools2d
 from ..model.word_types import WordTypes
 
 Lexicon = dict[str, list[str]]  # the labels that a word form can have
-Bools1d = NDArray[numpy.bool_]
-Bools2d = NDArray[numpy.bool_]
 
 
 def register_allowed(attribute: str) -> None:
@@ -59,7 +57,7 @@ def allowed_labels(
     attribute (str): "tag", "pos" or "morph".
     labels (Sequence[str]): The tagger's labels.
     normal_form (Callable): Takes a label, and returns it as the tagger has it.
-    RETURNS (NDArray[bool] | None): (tokens, labels) for the tokens of all Docs; None if each can
+    RETURNS (Bools2d | None): (tokens, labels) for the tokens of all Docs; None if each can
         have any label.
     RAISES: ValueError if a token was given no label, or one that the tagger lacks.
     """

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from inspect import Parameter, signature
-from typing import Any, cast
+from typing import Any
 
 from spacy.language import Language
 from spacy.util import registry
@@ -36,8 +36,9 @@ def _make_factory(attribute: str) -> Callable[..., LSTMTagger]:
     ]
     own = signature(make)
     named = [own.parameters[name] for name in ("nlp", "name", "model")]
-    cast(Any, make).__signature__ = own.replace(parameters=[*named, *settings])
-    return make
+    factory: Any = make
+    factory.__signature__ = own.replace(parameters=[*named, *settings])
+    return factory
 
 
 def _register(attribute: str, score_weights: dict[str, float | None]) -> Callable[..., LSTMTagger]:

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy
-from spacy.attrs import ORTH
+from spacy.attrs import IS_SPACE, ORTH
 from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
@@ -13,9 +13,16 @@ from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import to_numpy
 
-from .decoding import Prediction
-from .probabilities import forget, has_those_of_another, require_extensions, store
+from .decoding import WHITESPACE, Prediction
+from .probabilities import (
+    SPACE_LABELS,
+    forget,
+    has_those_of_another,
+    require_extensions,
+    store,
+)
 
+EMPTY = numpy.zeros(0, dtype="int64")
 # The factory of the component that learns and writes an attribute.
 FACTORIES = {"tag": "lstm_tagger", "pos": "lstm_pos_tagger", "morph": "lstm_morph_tagger"}
 
@@ -57,19 +64,23 @@ def labels_of(doc: Doc, attribute: str) -> list[str]:
 
 
 def aligned_labels(example: Example, attribute: str) -> list[str | None]:
-    """Return the gold label of each token of the predicted Doc; None if it has none."""
+    """Return the gold label of each token of the predicted Doc; None for one without a label, and
+    for whitespace.
+    """
     if numpy.array_equal(example.x.to_array(ORTH), example.y.to_array(ORTH)):
         labels = labels_of(example.y, attribute)  # much faster than get_aligned
     else:
         labels = example.get_aligned(attribute.upper(), as_string=True)
-    return [label or None for label in labels]
+    is_space = example.x.to_array(IS_SPACE).tolist()
+    return [None if space else label or None for label, space in zip(labels, is_space, strict=True)]
 
 
 def gold_labels(examples: Iterable[Example], attribute: str) -> set[str]:
-    """Return all labels of the reference Docs."""
+    """Return all labels of the words of the reference Docs."""
     gold: set[str] = set()
     for example in examples:
-        values = set(example.y.to_array(attribute.upper()).tolist())
+        values, is_space = example.y.to_array([attribute.upper(), IS_SPACE]).T
+        values = set(values[is_space == 0].tolist())
         gold.update(example.y.vocab.strings[value] for value in values)
     return gold - {""}
 
@@ -181,11 +192,12 @@ def annotate(
     RAISES: ValueError if the application has an extension of the same name as one that stored
         probabilities need, or if there are not as many labels as tokens.
     """
-    labels, probabilities = prediction.labels, prediction.probabilities
+    labels, probabilities = (*prediction.labels, SPACE_LABELS[attribute]), prediction.probabilities
     if probabilities is not None:
         require_extensions(attribute)
     label_ids = [to_numpy(ids).astype("int64") for ids in prediction.label_ids]
-    used = numpy.unique(numpy.concatenate([*label_ids, numpy.zeros(0, dtype="int64")])).tolist()
+    counts = numpy.bincount(numpy.concatenate([*label_ids, EMPTY]) - WHITESPACE)
+    used = (numpy.flatnonzero(counts) + WHITESPACE).tolist()
     vocabs = {id(doc.vocab): doc.vocab for doc in docs}
     values = {key: numpy.zeros(len(labels), dtype="uint64") for key in vocabs}
     for (key, vocab), i in product(vocabs.items(), used):
@@ -197,7 +209,7 @@ def annotate(
         if not is_written and has_those_of_another(doc, attribute, tagger):
             continue
         if probabilities is not None:
-            store(doc, attribute, tagger, labels, probabilities[i])
+            store(doc, attribute, tagger, prediction.labels, probabilities[i])
         elif is_written:
             forget(doc, attribute)
 

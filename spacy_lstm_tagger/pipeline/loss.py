@@ -5,7 +5,8 @@ from math import isfinite, nan
 from typing import Any
 
 from thinc.api import SequenceCategoricalCrossentropy
-from thinc.types import Floats2d
+
+from ..model.types import Floats2d
 
 
 def label_loss(

@@ -3,7 +3,7 @@
 `doc._.tag_probabilities` is the (tokens, labels) array, `doc._.tag_labels` are the labels of its
 columns, `token._.tag_confidence` is the probability of the token's label, and
 `token._.tag_k_best(k)` returns its k most probable labels. For parts of speech and morphology, the
-names begin with `pos` and `morph`.
+names begin with `pos` and `morph`. Whitespace has a row of zeros, and the confidence 1.
 
 A Doc stores the probabilities of the tagger that wrote its labels, and the tokens they belong to,
 in `doc.user_data` under the key of an extension.
@@ -13,20 +13,23 @@ from collections.abc import Callable
 from functools import cache, partial
 from math import inf
 from operator import index
-from typing import Any, cast
+from typing import Any
 
 import numpy
 from spacy.attrs import IDX, ORTH
 from spacy.morphology import Morphology
 from spacy.tokens import Doc, Token
 from thinc.api import to_numpy
-from thinc.types import Floats1d, Floats2d
 
+from ..model.types import Floats1d, Floats2d
+
+# The labels of whitespace tokens, as spaCy's pipelines give them. Each is certain.
+SPACE_LABELS = {"tag": "_SP", "pos": "SPACE", "morph": Morphology.EMPTY_MORPH}
 TOKEN = [ORTH, IDX]  # a token is identified by its form and its offset
 
 
 @cache
-def _extensions(attribute: str) -> dict[str, tuple[type, dict[str, Callable[..., Any]]]]:
+def _extensions(attribute: str) -> dict[str, tuple[Any, dict[str, Callable[..., Any]]]]:
     """Return the extensions of an attribute: the classes that have them, and their functions."""
     return {
         f"{attribute}_probabilities": (Doc, {"getter": partial(_stored, attribute, "values")}),
@@ -43,15 +46,15 @@ def register_extensions(attribute: str) -> None:
     attribute (str): "tag", "pos" or "morph".
     """
     for name, (owner, function) in _extensions(attribute).items():
-        if not cast(Any, owner).has_extension(name):
-            cast(Any, owner).set_extension(name, **function)
+        if not owner.has_extension(name):
+            owner.set_extension(name, **function)
 
 
 def require_extensions(attribute: str) -> None:
     """Raise a ValueError if the application has an extension of the same name."""
     register_extensions(attribute)
     for name, (owner, function) in _extensions(attribute).items():
-        _, method, getter, _ = cast(Any, owner).get_extension(name)
+        _, method, getter, _ = owner.get_extension(name)
         if function not in ({"getter": getter}, {"method": method}):
             raise ValueError(
                 f"probabilities can't be stored, as the application has an extension "
@@ -96,6 +99,8 @@ def confidence(attribute: str, token: Token) -> float:
         label = str(token.morph) or (Morphology.EMPTY_MORPH if token.has_morph() else "")
     else:
         label = getattr(token, f"{attribute}_")
+    if token.is_space and label == SPACE_LABELS[attribute]:
+        return 1.0
     return float(probabilities[labels.index(label)]) if label in labels else 0.0
 
 
@@ -105,12 +110,15 @@ def confidences(doc: Doc, attribute: str) -> list[float]:
 
 
 def k_best(token: Token, k: int, *, attribute: str) -> list[tuple[str, float]]:
-    """Return the k most probable labels of a token and their probabilities, the best first.
+    """Return the k most probable labels of a token and their probabilities, the best first; one
+    label for whitespace.
 
     RAISES: ValueError if k is not a whole number, less than 1, or more than there are labels.
     """
     labels, probabilities = _find(token, attribute)
     k = check_number("k", k, len(labels), "labels")
+    if token.is_space:
+        return [(SPACE_LABELS[attribute], 1.0)]
     best = numpy.argsort(-to_numpy(probabilities), kind="stable")[:k]
     return [(labels[i], float(probabilities[i])) for i in best]
 

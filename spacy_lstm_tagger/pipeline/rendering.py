@@ -78,7 +78,7 @@ def render(
 
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
     for token, label in zip(doc, labels_of(doc, attribute), strict=True):
-        if label and label != Morphology.EMPTY_MORPH:
+        if label and label != Morphology.EMPTY_MORPH and not token.is_space:
             yield _token(token, label, attribute, n_best)
         else:
             yield escape(token.text)

@@ -1,12 +1,12 @@
 """Incremental tagging, word by word."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy
-from thinc.types import Floats2d
 
 from ..model.streaming import WordReader
+from ..model.types import Floats1d, Floats2d
 
 Decide = Callable[[list[str], Floats2d], list[tuple[str, float]]]
 
@@ -21,23 +21,31 @@ class TaggedWord(NamedTuple):
 
 class TokenStream:
     """Tag words one after another. Each is read once, in constant time; its label is decided when
-    as many words as the model's lookahead have followed. Labels and probabilities are those of a
-    Doc of all the words. A stream must not be shared between threads.
+    as many words as the model's lookahead have followed. Whitespace is no word, and not read.
+    Labels and probabilities are those of a Doc of all the words. A stream must not be shared
+    between threads.
     """
 
-    def __init__(self, reader: WordReader, decide: Decide, state: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        reader: WordReader,
+        decide: Decide,
+        space_label: str,
+        state: dict[str, Any] | None = None,
+    ):
         """Begin a stream.
 
         reader (WordReader): Reads the words.
         decide (Callable): Takes words and their (words, labels) scores; returns the label of each
             word, and its probability.
+        space_label (str): The label of whitespace.
         state (dict[str, Any] | None): The `state` of another stream, to continue from.
         RAISES: ValueError if the state is not one of the same model.
         """
-        self._reader, self._decide = reader, decide
+        self._reader, self._decide, self._space_label = reader, decide, space_label
         self._states = reader.start()
-        self._words: list[str] = []
-        self._scores: list[Any] = []  # (labels,) partial scores of each of these words
+        self._words: list[str] = []  # those that are not decided yet, and whitespace among them
+        self._scores: list[Floats1d] = []  # (labels,) partial scores of each that is not whitespace
         self._is_finished = False
         if state is not None:
             self._restore(state)
@@ -46,20 +54,23 @@ class TokenStream:
         """Read the next word.
 
         word (str): The word, as the pipeline's tokenizer splits it.
-        RETURNS (list[TaggedWord]): The word that is decided now, `lookahead` words before this one;
-            nothing at the beginning of a stream.
+        RETURNS (list[TaggedWord]): The word that is decided now, `lookahead` words before this one,
+            and whitespace after it; nothing at the beginning of a stream.
         RAISES: ValueError if it is not a string, or empty, or if the stream is finished.
         """
         self._check_open()
         if not isinstance(word, str) or not word:
             raise ValueError(f"a stream takes one word at a time, as a string, not {word!r:.80}")
+        if word.isspace():
+            self._words = [*self._words, word]
+            return self._take(0)
         states = [state.copy() for state in self._states]
         first, *added = self._reader.read(word, states)
         before = zip(self._scores[::-1], added, strict=False)
         scores = [known + more for known, more in before][::-1]
         self._states = states
         self._words, self._scores = [*self._words, word], [*scores, first]
-        return self._take(len(self._words) - self._reader.lookahead)
+        return self._take(len(self._scores) - self._reader.lookahead)
 
     def finish(self) -> list[TaggedWord]:
         """End the stream; a second call does nothing.
@@ -67,7 +78,7 @@ class TokenStream:
         RETURNS (list[TaggedWord]): The words that were not decided yet.
         """
         self._is_finished = True
-        return self._take(len(self._words))
+        return self._take(len(self._scores))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -82,12 +93,18 @@ class TokenStream:
         }
 
     def _take(self, n_words: int) -> list[TaggedWord]:
-        if n_words <= 0:
-            return []
-        words, self._words = self._words[:n_words], self._words[n_words:]
+        """Remove so many words, and the whitespace before the next one, and label them."""
+        n_words = max(0, n_words)
         scores, self._scores = self._scores[:n_words], self._scores[n_words:]
-        decided = self._decide(words, cast(Floats2d, numpy.stack(scores)))
-        return [TaggedWord(word, *label) for word, label in zip(words, decided, strict=True)]
+        places = [i for i, word in enumerate(self._words) if not word.isspace()]
+        end = places[n_words] if n_words < len(places) else len(self._words)
+        taken, self._words = self._words[:end], self._words[end:]
+        words = [word for word in taken if not word.isspace()]
+        labels = iter(self._decide(words, numpy.stack(scores)) if words else [])
+        return [
+            TaggedWord(word, *((self._space_label, 1.0) if word.isspace() else next(labels)))
+            for word in taken
+        ]
 
     def _check_open(self) -> None:
         if self._is_finished:
@@ -103,8 +120,9 @@ class TokenStream:
         if not all(numpy.isfinite(values).all() for values in (*layers, *scores)):
             raise ValueError("this state of a stream has values that are not finite")
         expected = [values.shape for values in self._states]
-        expected += [(self._reader.n_labels,)] * len(words)
+        n_words = sum(not word.isspace() for word in words)
+        expected += [(self._reader.n_labels,)] * n_words
         found = [values.shape for values in (*layers, *scores)]
-        if found != expected or len(words) > self._reader.lookahead:
+        if found != expected or n_words > self._reader.lookahead:
             raise ValueError("this state is of a stream of another model")
         self._states, self._words, self._scores = layers, words, scores

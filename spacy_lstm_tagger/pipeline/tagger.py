@@ -13,23 +13,21 @@ from spacy.training import Example, validate_examples
 from spacy.util import minibatch
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
-from thinc.types import Floats2d, Ints1d
 
 from ..model.crf import emitter_of
 from ..model.pretraining import take_pretrained
 from ..model.shim import has_network
 from ..model.streaming import WordReader
-from ..model.types import DocModel
+from ..model.types import DocModel, Floats2d, Ints1d
 from . import serialization
 from .constraints import Bools2d, allowed_labels, check_lexicon, register_allowed
 from .decoding import (
     Labelling,
     Prediction,
-    best_labels,
     best_sequences,
     emissions_of,
     label_words,
-    predict_labels,
+    predict,
     probabilities_of,
 )
 from .labels import (
@@ -45,7 +43,12 @@ from .labels import (
 )
 from .listeners import check_read, check_rehearsal, check_widths
 from .loss import check_finite, label_loss
-from .probabilities import check_number, register_extensions, require_extensions
+from .probabilities import (
+    SPACE_LABELS,
+    check_number,
+    register_extensions,
+    require_extensions,
+)
 from .streaming import TokenStream
 from .teachers import Teachers, check_taught
 
@@ -147,30 +150,28 @@ class LSTMTagger(Tagger):
         self.cfg["store_probabilities"] = value
 
     def predict(self, docs: Iterable[Doc]) -> Prediction:
-        """Find the label of each token: with a CRF, that of the best sequence of labels.
+        """Find the label of each token: with a CRF, by the best sequence of labels. Whitespace is
+        not read, and gets the label that spaCy's pipelines give it.
 
         docs (Iterable[Doc]): The Docs.
         RETURNS (Prediction): The labels; with `store_probabilities`, their probabilities as well.
         RAISES: ValueError if the labels that a token can have are not labels of the component.
         """
-        docs, model, labels = list(docs), self.model, self.labels
-        allowed = self._allowed(docs)
-        if not self.store_probabilities:
-            return Prediction(labels, predict_labels(model, docs, allowed))
-        emissions = emissions_of(model, docs, allowed)
-        probabilities = probabilities_of(model, emissions, self.cfg["label_smoothing"])
-        return Prediction(labels, best_labels(model, emissions), probabilities)
+        docs, labels = list(docs), self.labels
+        smoothing = self.cfg["label_smoothing"] if self.store_probabilities else None
+        allowed = self._allowed(docs, labels)
+        return predict(self.model, docs, labels, allowed, label_smoothing=smoothing)
 
     def predict_probabilities(self, docs: Iterable[Doc]) -> list[Floats2d]:
         """Find the probability of each label, without annotating the Docs.
 
         docs (Iterable[Doc]): The Docs.
-        RETURNS (list[Floats2d]): (tokens, labels) for each Doc, in the order of `labels`; each
-            row's sum is 1. With a CRF they are the marginal probabilities.
+        RETURNS (list[Floats2d]): (tokens, labels) for each Doc, in the order of `labels`. The sum
+            of a row is 1; 0 for whitespace. With a CRF they are marginal probabilities.
         RAISES: ValueError as `predict`.
         """
-        docs, model = list(docs), self.model
-        emissions = emissions_of(model, docs, self._allowed(docs))
+        docs, model, labels = list(docs), self.model, self.labels
+        emissions = emissions_of(model, docs, labels, self._allowed(docs, labels))
         return probabilities_of(model, emissions, self.cfg["label_smoothing"])
 
     def k_best(self, doc: Doc, k: int) -> list[Labelling]:
@@ -181,10 +182,11 @@ class LSTMTagger(Tagger):
         RETURNS (list[Labelling]): The sequences, the best first.
         RAISES: ValueError if k is less than 1, or more than there are sequences; and as `predict`.
         """
-        model = self.model
-        (emissions,) = emissions_of(model, [doc], self._allowed([doc]))
+        model, labels, smoothing = self.model, self.labels, self.cfg["label_smoothing"]
+        emissions = emissions_of(model, [doc], labels, self._allowed([doc], labels))
         with self._named_in_errors():
-            return best_sequences(model, emissions, self.cfg["label_smoothing"], self.labels, k)
+            space_label = SPACE_LABELS[self.attribute]
+            return best_sequences(model, emissions, smoothing, labels, k, space_label)
 
     def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
         """Begin a stream of words that are tagged one after another, using NumPy alone. The model
@@ -198,19 +200,20 @@ class LSTMTagger(Tagger):
         with self._named_in_errors():
             settings = self.cfg["lexicon"], self.cfg["label_smoothing"]
             decide = partial(label_words, self.model, self.labels, *settings)
-            return TokenStream(WordReader(self.model, self.vocab), decide, state)
+            reader, space_label = WordReader(self.model, self.vocab), SPACE_LABELS[self.attribute]
+            return TokenStream(reader, decide, space_label, state)
 
     def set_annotations(
-        self, docs: Doc | Iterable[Doc], prediction: Prediction | Sequence[Ints1d]
+        self, docs: Doc | Iterable[Doc], prediction: Prediction | list[Ints1d]
     ) -> None:
         """Write labels to the Docs, and their probabilities if there are any.
 
         docs (Doc | Iterable[Doc]): The Docs.
-        prediction (Prediction | Sequence[Ints1d]): What `predict` returned; or (tokens,) the index
+        prediction (Prediction | list[Ints1d]): What `predict` returned; or (tokens,) the index
             of each token's label, for each Doc.
         """
         if not isinstance(prediction, Prediction):
-            prediction = Prediction(self.labels, list(prediction))
+            prediction = Prediction(self.labels, prediction)
         with self._named_in_errors():
             annotate(
                 [docs] if isinstance(docs, Doc) else list(docs),
@@ -271,7 +274,7 @@ class LSTMTagger(Tagger):
             loaded = None if teachers is None else Teachers(teachers, self.attribute)
             taught = set() if loaded is None else loaded.labels
             if labels is None:
-                gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
+                gold = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"])
                 labels = sorted(taught | gold)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
@@ -324,7 +327,7 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            gold = labels_to_learn(examples, self.attribute, self._neg_prefix)
+            gold = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"])
             self._add_labels(sorted(gold.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
@@ -371,13 +374,13 @@ class LSTMTagger(Tagger):
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
             used = {label for labels in gold for label in labels if label}
-            check_known(used, self.labels, self._neg_prefix)
+            check_known(used, self.labels, self.cfg["neg_prefix"])
             loss, gradients = label_loss(
                 scores,
                 gold,
                 self.labels,
                 label_smoothing=smoothing,
-                neg_prefix=self._neg_prefix,
+                neg_prefix=self.cfg["neg_prefix"],
             )
             if self._teachers is not None:
                 docs = [example.predicted for example in examples]
@@ -440,17 +443,17 @@ class LSTMTagger(Tagger):
         else:
             yield from docs
 
-    def _allowed(self, docs: list[Doc]) -> Bools2d | None:
+    def _allowed(self, docs: list[Doc], labels: tuple[str, ...]) -> Bools2d | None:
         """Return the labels that each token can have, if the model can read the Docs."""
         with self._named_in_errors():
             for doc in docs:
                 if not isinstance(doc, Doc):
                     raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
             check_read(self.model, docs)
-            if not self.labels:  # otherwise, the model may be getting more of them just now
-                serialization.check_labels(self.model, self.labels)
+            if not labels:  # otherwise, the model may be getting more of them just now
+                serialization.check_labels(self.model, labels)
             return allowed_labels(
-                docs, self.cfg["lexicon"], self.attribute, self.labels, self._normal_form
+                docs, self.cfg["lexicon"], self.attribute, labels, self._normal_form
             )
 
     def _add_labels(self, labels: Iterable[str]) -> int:
@@ -486,10 +489,6 @@ class LSTMTagger(Tagger):
 
     def _normal_form(self, label: str) -> str:
         return normal_form(label, self.attribute, self.vocab)
-
-    @property
-    def _neg_prefix(self) -> str:
-        return self.cfg["neg_prefix"] or ""
 
 
 def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMTagger]:

@@ -126,3 +126,17 @@ def test_one_text_is_no_list_of_texts(nlp: Language) -> None:
 def test_a_pipeline_without_a_tagger_is_refused() -> None:
     with pytest.raises(ValueError, match="has no lstm_tagger; its components: none"):
         uncertain(spacy.blank("xx"), TEXTS)
+
+
+@pytest.mark.parametrize("measure", ["entropy", "margin", "confidence"])
+@pytest.mark.parametrize("level", ["sentence", "token"])
+def test_whitespace_is_certain(nlp: Language, measure: str, level: str) -> None:
+    plain, spaced = (
+        uncertain(nlp, texts, level=level, measure=measure)
+        for texts in (["x yy"], ["x  \n yy ", "  "])
+    )
+    assert [one.score for one in spaced] == pytest.approx([one.score for one in plain])
+    for one in spaced:
+        assert one.text == 0 and "".join(w + s for w, s in one.sentence) == "x  \n yy "
+        assert (one.labels[1], one.confidences[1]) == ("_SP", 1)
+        assert one.token is None or not one.sentence[one.token][0].isspace()

@@ -262,3 +262,32 @@ def test_probabilities_of_a_model_of_spacy(
     expected, _ = tagger.model(docs, is_train=True)
     for own, probabilities in zip(tagger.predict_probabilities(docs), expected, strict=True):
         assert_allclose(own, probabilities, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["Everybody read that book", "The dog"])
+def test_whitespace_does_not_disturb_words(decoder: Language, text: str) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    words = text.split()
+    spaced = [" ", *[part for word in words for part in (word, "\n", " ")]]
+    plain, doc = (Doc(decoder.vocab, words=some) for some in (words, spaced))
+    is_word = numpy.asarray([not word.isspace() for word in spaced])
+    (label_ids,), (expected_ids,) = (tagger.predict([d]).label_ids for d in (doc, plain))
+    assert label_ids[is_word].tolist() == expected_ids.tolist()
+    assert set(label_ids[~is_word].tolist()) == {-1}
+    found, expected = tagger.predict_probabilities([doc, plain])
+    assert_allclose(found[is_word], expected, atol=1e-6)
+    assert not found[~is_word].any()
+    for one, other in zip(tagger.k_best(doc, 5), tagger.k_best(plain, 5), strict=True):
+        labels = iter(other.labels)
+        assert one.labels == [next(labels) if word else "_SP" for word in is_word]
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
+
+
+@pytest.mark.parametrize("words", [[" "], ["\n", "\t "], []])
+def test_a_doc_without_words_is_tagged(decoder: Language, words: list[str]) -> None:
+    tagger = decoder.get_pipe("lstm_tagger")
+    docs = [Doc(decoder.vocab, words=some) for some in (words, ["dog"], words)]
+    assert [ids.tolist() for ids in tagger.predict(docs).label_ids][::2] == [[-1] * len(words)] * 2
+    assert [p.shape for p in tagger.predict_probabilities(docs)][::2] == [(len(words), 3)] * 2
+    assert tagger.k_best(docs[0], 1) == [(["_SP"] * len(words), 0.0)]
+    assert [token.tag_ for token in tagger(docs[0])] == ["_SP"] * len(words)

@@ -16,6 +16,8 @@ from spacy.vocab import Vocab
 from spacy_lstm_tagger.pipeline.labels import FACTORIES
 from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
 
+WITH_SPACES = ["The", " ", "dog", "\n\n", "ate"]
+
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_attribute_is_scored(nlp: Language, attribute: str) -> None:
@@ -266,3 +268,44 @@ def test_a_tag_that_is_the_prefix_itself_is_refused(nlp: Language, tiny: dict[st
     component.initialize(lambda: batch, labels=["V", "!"])
     with pytest.raises(ValueError, match=r"lstm_tagger: .*label '!', .*Set another neg_prefix"):
         nlp.update(batch)
+
+
+@pytest.mark.parametrize("attribute, label", [("tag", "_SP"), ("pos", "SPACE"), ("morph", "")])
+@pytest.mark.parametrize("crf", [False, True])
+def test_whitespace_is_labelled_as_spacy_does(
+    nlp: Language, tiny: dict[str, Any], train: Callable, attribute: str, label: str, crf: bool
+) -> None:
+    train(nlp, attribute=attribute, model={**tiny, "crf": crf}, store_probabilities=True)
+    doc = nlp(Doc(nlp.vocab, words=WITH_SPACES))
+    assert annotation(doc, attribute) == [
+        *(GOLD[attribute][0], label, GOLD[attribute][1], label, GOLD[attribute][2])
+    ]
+    assert doc.has_annotation(attribute.upper(), require_complete=True)
+    confidence, k_best = (f"{attribute}_{name}" for name in ("confidence", "k_best"))
+    assert doc[1]._.get(confidence) == 1
+    assert doc[1]._.get(k_best)(2) == [({"morph": "_"}.get(attribute, label), 1)]
+    assert 0 < doc[2]._.get(confidence) < 1
+    doc[1].tag_, doc[1].pos_ = "NN", "NOUN"
+    doc[1].set_morph("Number=Sing")
+    assert doc[1]._.get(confidence) == 0
+
+
+@pytest.mark.parametrize("crf", [False, True])
+@pytest.mark.parametrize("labels", [None, ["A", "B", "_SP"]])
+def test_gold_labels_of_whitespace_are_not_learnt(
+    nlp: Language, tiny: dict[str, Any], crf: bool, labels: list[str] | None
+) -> None:
+    """In training, a text with labelled whitespace is the text without it."""
+    component = nlp.add_pipe("lstm_tagger", config={"model": {**tiny, "crf": crf}})
+    batch = [example(nlp, ["a", " ", "b"], ["A", "_SP", "B"])]
+    component.initialize(lambda: batch, nlp=nlp, labels=labels)
+    assert component.labels == tuple(labels or ("A", "B"))
+    component.new_labels = "add"
+    for eg in ([example(nlp, ["a", "\n", "b"], ["A", "X", "B"])], batch):
+        scores, _ = component.model.begin_update([eg[0].predicted])
+        loss, (gradient,) = component.get_loss(eg, scores)
+        assert loss > 0 and gradient.any(axis=1).tolist() == [True, False, True]
+        assert nlp.update(eg, sgd=False)["lstm_tagger"] == pytest.approx(loss)
+    plain = [example(nlp, ["a", "b"], ["A", "B"])]
+    assert nlp.update(plain, sgd=False)["lstm_tagger"] == pytest.approx(loss, rel=1e-5)
+    assert component.labels == tuple(labels or ("A", "B"))

@@ -271,3 +271,28 @@ def test_a_stream_keeps_the_labels_that_it_began_with(make_tagger: Callable[...,
     stream = tagger.stream()
     tagger.add_label("NEW")
     assert stream.push("dog")[0].label == tagger.stream().push("dog")[0].label
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 2])
+@pytest.mark.parametrize("n_before", [0, 1, 2, 4, 9])
+def test_whitespace_is_passed_through(
+    make_tagger: Callable[..., Any], lookahead: int, n_before: int
+) -> None:
+    tagger = make_tagger(lookahead=lookahead)
+    words = [" ", "The", "\n", "dog", " ", " ", "ate", "the", "\t"]
+    stream = tagger.stream()
+    decided = [tagged for word in words[:n_before] for tagged in stream.push(word)]
+    stream = tagger.stream(json.loads(json.dumps(stream.state)))
+    decided += tag(stream, words[n_before:])
+    assert [word for word, _, _ in decided] == words
+    assert [tuple(tagged[1:]) for tagged in decided if tagged.word.isspace()] == [("_SP", 1.0)] * 5
+    kept = [tagged for tagged in decided if not tagged.word.isspace()]
+    check(tagger, kept, ["The", "dog", "ate", "the"])
+
+
+def test_whitespace_waits_for_the_words_before_it(make_tagger: Callable[..., Any]) -> None:
+    stream = make_tagger(lookahead=1).stream()
+    words = [" ", "The", " ", "dog", "\n"]
+    decided = [[tagged.word for tagged in stream.push(word)] for word in words]
+    assert decided == [[" "], [], [], ["The", " "], []]
+    assert [tagged.word for tagged in stream.finish()] == ["dog", "\n"]
