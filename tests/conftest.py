@@ -12,7 +12,6 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from spacy.vocab import Vocab
 from thinc.api import Config, Model, fix_random_seed
 from torch import nn
 
@@ -78,12 +77,11 @@ def nlp() -> Language:
 
 
 @pytest.fixture
-def make_docs() -> Callable[..., list[Doc]]:
+def make_docs(nlp: Language) -> Callable[..., list[Doc]]:
     """Return a function that makes Docs of one new vocab, from texts with spaces between words."""
-    vocab = Vocab()
 
     def make(*texts: str) -> list[Doc]:
-        return [Doc(vocab, words=text.split()) for text in texts]
+        return [Doc(nlp.vocab, words=text.split()) for text in texts]
 
     return make
 

@@ -137,7 +137,7 @@ def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
         recall = n_both[label] / n_gold[label] if n_gold[label] else 0.0
         f = 2 * n_both[label] / (n_gold[label] + n_predicted[label])
         missed, extra = n_gold[label] - n_both[label], n_predicted[label] - n_both[label]
-        row = {"label": label, "tokens": n_gold[label], "missed": missed, "extra": extra}
+        row: Figures = {"label": label, "tokens": n_gold[label], "missed": missed, "extra": extra}
         rows.append({**row, "precision": precision, "recall": recall, "f": f})
     rows.sort(key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"]))
     return rows

@@ -44,6 +44,7 @@ class WordTypes:
         """
         self._docs = docs
         self._vocabs = list({id(doc.vocab): doc.vocab for doc in docs}.values())
+        self._vector_width = vector_width
         self._with_vectors: list[_TypesOfVocab] = []
         attributes = numpy.concatenate([doc.to_array([ORTH, IS_SPACE]) for doc in docs])
         self.forms = self.keys = numpy.ascontiguousarray(attributes[:, 0])
@@ -85,7 +86,9 @@ class WordTypes:
         runs = groupby((places[key] for key in keys), key=itemgetter(0))
         described = [types.describe([i for _, i in run]) for types, run in runs]
         strings = [string for some, _ in described for string in some]
-        return ids_of(strings, vocabulary, numpy.concatenate([some for _, some in described]))
+        vectors: Floats2d = numpy.zeros((0, self._vector_width), dtype="float32")
+        vectors = numpy.concatenate([vectors, *(some for _, some in described)])
+        return ids_of(strings, vocabulary, vectors)
 
     def strings(self, forms: Sequence[int]) -> list[str]:
         """Return the strings of forms, from whichever of the Docs' vocabs has them."""

@@ -215,10 +215,11 @@ def test_tok2vec_returns_the_same_vectors_in_training(
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_static_vectors_must_be_there(
-    make_model: MakeModel, make_docs: MakeDocs, architecture: Callable[..., DocModel]
+    make_model: MakeModel, architecture: Callable[..., DocModel]
 ) -> None:
+    docs = [Doc(Vocab(), words=["a", "dog"])]
     with pytest.raises(ValueError, match="include_static_vectors = true needs word vectors"):
-        make_model(architecture, make_docs("a dog"), include_static_vectors=True)
+        make_model(architecture, docs, include_static_vectors=True)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -11,6 +11,7 @@ from thinc.api import Adam
 
 from spacy_lstm_tagger.model import architectures
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
+from spacy_lstm_tagger.model.shim import network_of
 from spacy_lstm_tagger.model.types import DocModel, Floats2d
 
 MakeDocs = Callable[..., list[Doc]]
@@ -129,3 +130,40 @@ def test_odd_words_predict_and_train(
     backprop(outputs)
     model.finish_update(Adam(0.1))
     assert all(numpy.isfinite(output).all() for output in model.predict(batch))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("is_train", [False, True])
+@pytest.mark.parametrize("max_windows", [1, 128])
+def test_whitespace_changes_no_output_for_words(
+    make_model: MakeModel,
+    docs: list[Doc],
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: Callable[..., DocModel],
+    is_train: bool,
+    max_windows: int,
+    variant: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(architectures, "MAX_WINDOWS", max_windows)
+    model = make_model(architecture, **variant)
+    spaced, vocab = [Doc(docs[0].vocab, words=["\n"])], docs[0].vocab
+    for doc in docs:
+        words = [form for token in doc for form in (" ", token.text, "\n\t")]
+        spaced.append(Doc(vocab, words=["\u3000", *words]))
+    expected, _ = model(docs, is_train)
+    found, backprop = model(spaced, is_train)
+    assert [len(outputs) for outputs in found] == [len(doc) for doc in spaced]
+    assert_close([outputs[2::3] for outputs in found[1:]], expected)
+    is_space = numpy.concatenate([[token.is_space for token in doc] for doc in spaced])
+    of_spaces = numpy.concatenate(found)[is_space]
+    assert (of_spaces == of_spaces[:1]).all()
+    if is_train:
+        backprop(found)
+
+
+def test_whitespace_is_not_learnt_in_training(make_model: MakeModel, docs: list[Doc]) -> None:
+    model = make_model()
+    before = network_of(model).to_bytes()
+    words = ["the", "\n", "dog", " ", "saw", "\u3000", "the", "  ", "cat"]
+    model.begin_update([Doc(docs[0].vocab, words=words)])
+    assert network_of(model).to_bytes() == before

@@ -1,4 +1,4 @@
-"""Tests of `vectors.py`: the static vectors of word forms."""
+"""Tests of `vectors.py`: look-up and fingerprints of static vectors."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.vectors import Vectors
 from spacy.vocab import Vocab
-from thinc.types import Floats2d
 
 from spacy_lstm_tagger.model import vectors as vectors_module
+from spacy_lstm_tagger.model.types import Floats2d
 from spacy_lstm_tagger.model.vectors import fingerprints, table_fingerprint
 
 MakeDocs = Callable[..., list[Doc]]
@@ -33,7 +33,7 @@ def test_words_without_a_vector_are_zero(with_vectors: WithVectors, make_docs: M
 @pytest.mark.parametrize(
     "attr, expected", [("ORTH", [[1.0], [1.0], [2.0]]), ("LOWER", [[1.0], [1.0], [1.0]])]
 )
-def test_static_vectors_are_keyed_as_the_table_says(
+def test_the_table_decides_which_attribute_is_the_key(
     with_vectors: WithVectors, make_docs: MakeDocs, attr: str, expected: list[list[float]]
 ) -> None:
     docs = make_docs("dog Dog DOG")
@@ -43,7 +43,7 @@ def test_static_vectors_are_keyed_as_the_table_says(
     assert static_vectors(docs[0].vocab, ["dog", "Dog", "DOG"]).tolist() == expected
 
 
-def test_forms_without_a_vector_get_that_of_another_case(
+def test_forms_without_a_vector_get_the_vector_of_another_case(
     with_vectors: WithVectors, make_docs: MakeDocs
 ) -> None:
     docs = with_vectors(make_docs("dog DOG"), {"dog": [1.0], "DOG": [2.0], "Paris": [3.0]})
@@ -55,7 +55,7 @@ def test_forms_without_a_vector_get_that_of_another_case(
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_static_vectors_are_float32_and_leave_the_table_alone(
+def test_static_vectors_are_float32_copies(
     with_vectors: WithVectors, make_docs: MakeDocs, dtype: str
 ) -> None:
     docs = with_vectors(make_docs("dog cat"), {"dog": [1.0], "bird": [2.0]})
@@ -75,7 +75,7 @@ def test_floret_vectors_are_those_of_the_vocab(make_docs: MakeDocs) -> None:
     numpy.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(
+def test_a_norm_set_in_a_text_changes_no_vector(
     with_vectors: WithVectors, make_docs: MakeDocs
 ) -> None:
     docs = make_docs("not n't", "n't")
@@ -87,7 +87,7 @@ def test_vectors_are_those_of_a_form_whatever_its_norm_in_a_text(
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 300])
-def test_fingerprints_tell_rows_apart(width: int) -> None:
+def test_different_rows_have_different_fingerprints(width: int) -> None:
     rows = numpy.random.default_rng(0).normal(size=(100, width)).astype("float32")
     twice = fingerprints(numpy.concatenate((rows, rows)))
     assert (twice[:100] == twice[100:]).all()
@@ -105,7 +105,7 @@ def test_fingerprints_of_nothing_are_zero() -> None:
 
 
 @pytest.mark.parametrize("n_rows", [1, 10, 64, 1000])
-def test_a_table_has_a_fingerprint(n_rows: int) -> None:
+def test_different_tables_have_different_fingerprints(n_rows: int) -> None:
     table = numpy.random.default_rng(0).normal(size=(n_rows, 4)).astype("float32")
     first, same, other = (
         table_fingerprint(Vectors(data=data)) for data in (table, table.copy(), 2 * table)

@@ -1,4 +1,4 @@
-"""Tests of `word_classes.py`: the classes of a lexicon as word vectors."""
+"""Tests of `vectors.py`: the classes of a lexicon as word vectors."""
 
 import json
 from pathlib import Path
@@ -12,22 +12,43 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import load_model_from_config
 from spacy.vectors import Vectors
-from spacy_lstm_tagger.model.word_classes import create_vector_adder, with_classes
 from thinc.api import Config
 
-from spacy_lstm_tagger.model.vectors import static_vectors
+from spacy_lstm_tagger.model.vectors import create_vector_adder, static_vectors, with_classes
 
 LEXICON = {"dog": ["noun"], "walks": ["noun", "verb"], "barks": ["verb", "noun"], "Paris": ["name"]}
+
+WORDS = [f"{a}{b}{c}" for a in "bdg" for b in "aeio" for c in "klmnprt"]  # in no order of classes
+CONFIG = """
+[nlp]
+lang = "xx"
+pipeline = ["lstm_tagger"]
+
+[components]
+
+[components.lstm_tagger]
+factory = "lstm_tagger"
+
+[components.lstm_tagger.model]
+@architectures = "spacy-lstm-tagger.LSTMTagger.v1"
+include_static_vectors = true
+word_width = 8
+lstm_width = 8
+character_lstm_width = 0
+affixes = false
+
+[initialize]
+vectors = null
+
+[initialize.before_init]
+@callbacks = "spacy-lstm-tagger.add_vectors.v1"
+lexicon = "{path}"
+"""
 
 
 def look_up(nlp: Language, *forms: str) -> list[list[float]]:
     keys = [nlp.vocab.strings.add(form) for form in forms]
     return static_vectors(nlp.vocab, keys, nlp.vocab.strings.__getitem__).tolist()
-
-
-@pytest.fixture
-def nlp() -> Language:
-    return spacy.blank("xx")
 
 
 def test_classes_are_columns_in_alphabetic_order(nlp: Language) -> None:
@@ -37,13 +58,13 @@ def test_classes_are_columns_in_alphabetic_order(nlp: Language) -> None:
     assert len(nlp.vocab.vectors.data) == 3  # a row for each set of classes
 
 
-def test_unknown_forms_have_no_classes_and_others_those_of_another_case(nlp: Language) -> None:
+def test_forms_have_the_classes_of_another_case_or_none(nlp: Language) -> None:
     nlp.vocab.vectors = with_classes(nlp.vocab, LEXICON)
     name, noun, none = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]
     assert look_up(nlp, "wug", "Dog", "DOG", "paris") == [none, noun, noun, name]
 
 
-def test_classes_stand_beside_the_vectors_that_were_there(nlp: Language) -> None:
+def test_classes_are_added_to_existing_vectors(nlp: Language) -> None:
     for form, vector in {"dog": [5.0, 6.0], "paris": [7.0, 8.0], "cat": [3.0, 4.0]}.items():
         nlp.vocab.set_vector(form, numpy.asarray(vector, dtype="float32"))
     nlp.vocab.vectors = with_classes(nlp.vocab, LEXICON)
@@ -102,13 +123,13 @@ def test_bad_lexicons_are_refused_by_name(
         create_vector_adder(lexicon=str(path))(nlp)
 
 
-def test_vectors_that_would_take_their_place_are_refused(nlp: Language) -> None:
+def test_vectors_that_would_replace_them_are_refused(nlp: Language) -> None:
     nlp.config["initialize"]["vectors"] = "some_vectors"
     with pytest.raises(ValueError, match="must be null"):
         create_vector_adder()(nlp)
 
 
-def test_a_tagger_learns_what_classes_mean_for_words_without_labels(tmp_path: Path) -> None:
+def test_a_tagger_learns_classes_for_words_without_labels(tmp_path: Path) -> None:
     lexicon = {word: ["walking" if i % 2 else "thing"] for i, word in enumerate(WORDS)}
     (tmp_path / "words.json").write_text(json.dumps(lexicon), encoding="utf8")
     config = Config().from_str(CONFIG.format(path=tmp_path / "words.json"))
@@ -123,31 +144,3 @@ def test_a_tagger_learns_what_classes_mean_for_words_without_labels(tmp_path: Pa
     nlp.to_disk(tmp_path / "pipeline")
     loaded = spacy.load(tmp_path / "pipeline")
     assert [loaded(word)[0].tag_ for word in unseen] == [tags[word] for word in unseen]
-
-
-WORDS = [f"{a}{b}{c}" for a in "bdg" for b in "aeio" for c in "klmnprt"]  # in no order of classes
-CONFIG = """
-[nlp]
-lang = "xx"
-pipeline = ["lstm_tagger"]
-
-[components]
-
-[components.lstm_tagger]
-factory = "lstm_tagger"
-
-[components.lstm_tagger.model]
-@architectures = "spacy-lstm-tagger.LSTMTagger.v1"
-include_static_vectors = true
-word_width = 8
-lstm_width = 8
-character_lstm_width = 0
-affixes = false
-
-[initialize]
-vectors = null
-
-[initialize.before_init]
-@callbacks = "spacy-lstm-tagger.add_vectors.v1"
-lexicon = "{path}"
-"""

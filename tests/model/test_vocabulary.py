@@ -1,4 +1,4 @@
-"""Tests of `vocabulary.py`: what the training Docs teach."""
+"""Tests of `vocabulary.py`: ids of words, affixes and characters."""
 
 import json
 import os
@@ -14,14 +14,15 @@ from spacy.lang.lex_attrs import word_shape
 from spacy.tokens import Doc
 
 from spacy_lstm_tagger.model.vocabulary import (
+    KINDS,
     MAX_SPELLING,
-    PARTS,
     UNKNOWN,
     News,
     Vocabulary,
     affixes,
     from_lists,
     learn_vocabulary,
+    merge,
     shape,
     spelling,
     to_lists,
@@ -29,7 +30,6 @@ from spacy_lstm_tagger.model.vocabulary import (
 
 MakeDocs = Callable[..., list[Doc]]
 
-ODD_WORDS = [" ", "\n\t", "🙂👍🏽", "e\u0301\u0323", "ⵣⴰⵎ", "İ", "ß" * 40, "x" * 10_000]
 SHORT_FORMS = ["".join(form) for n in range(5) for form in product("xXd-1", repeat=n)]
 LEARN = """
 import json, sys
@@ -43,7 +43,7 @@ print(list(learn_vocabulary(docs).affixes))
 
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3, 4])
-def test_words_less_frequent_than_the_minimum_are_left_out(
+def test_words_below_the_minimum_frequency_are_left_out(
     docs: list[Doc], min_frequency: int, frequencies: dict[str, int]
 ) -> None:
     words = learn_vocabulary(docs, min_frequency=min_frequency).words
@@ -60,9 +60,7 @@ def test_words_up_to_the_minimum_are_rare(
 
 
 @pytest.mark.parametrize("min_frequency", [1, 2, 3])
-def test_affixes_and_characters_are_counted_as_often_as_they_occur(
-    docs: list[Doc], min_frequency: int
-) -> None:
+def test_affixes_and_characters_are_counted_per_token(docs: list[Doc], min_frequency: int) -> None:
     vocabulary = learn_vocabulary(docs, min_frequency=min_frequency)
     forms = [token.text for token in chain(*docs)]
     for kind, found in [("affixes", chain(*map(affixes, forms))), ("characters", chain(*forms))]:
@@ -88,9 +86,7 @@ def test_the_most_frequent_words_come_first(
 
 
 @pytest.mark.parametrize("texts", [["b a"], ["b", "a"], ["B a A b"]])
-def test_words_of_equal_frequency_come_in_their_first_order(
-    make_docs: MakeDocs, texts: list[str]
-) -> None:
+def test_words_of_equal_frequency_keep_their_order(make_docs: MakeDocs, texts: list[str]) -> None:
     assert learn_vocabulary(make_docs(*texts)).words == {"b": 1, "a": 2}
 
 
@@ -101,12 +97,12 @@ def test_the_vocabulary_is_the_same_in_every_process(docs: list[Doc]) -> None:
     assert printed.strip() == str(list(learn_vocabulary(docs).affixes))
 
 
-def test_docs_may_come_from_a_generator(docs: list[Doc], vocabulary: Vocabulary) -> None:
+def test_docs_can_come_from_a_generator(docs: list[Doc], vocabulary: Vocabulary) -> None:
     assert to_lists(learn_vocabulary(doc for doc in docs)) == to_lists(vocabulary)
 
 
-def test_a_vocabulary_survives_msgpack(docs: list[Doc]) -> None:
-    vocabulary = learn_vocabulary([*docs, Doc(docs[0].vocab, words=ODD_WORDS)])
+def test_a_vocabulary_is_restored_from_msgpack(docs: list[Doc], odd_words: list[str]) -> None:
+    vocabulary = learn_vocabulary([*docs, Doc(docs[0].vocab, words=odd_words)])
     lists = srsly.msgpack_loads(srsly.msgpack_dumps(to_lists(vocabulary)))
     restored = from_lists(lists, vocabulary.sizes)
     assert restored.words == vocabulary.words
@@ -114,38 +110,36 @@ def test_a_vocabulary_survives_msgpack(docs: list[Doc]) -> None:
     assert to_lists(restored) == to_lists(vocabulary)
 
 
-def test_a_vocabulary_of_formats_0_and_1_is_understood() -> None:
-    lists = {"words": ["b", "a"], "affixes": ["<b"], "characters": [], "n_frequent": 1}
-    sizes = {"n_words": 2, "n_affixes": 1, "n_characters": 0}
-    for words in (["b", "a"], {"a": 2, "b": 1}):
-        vocabulary = from_lists({**lists, "words": words}, sizes)
-        assert vocabulary.words == {"b": 1, "a": 2}
-        assert vocabulary.is_rare.tolist() == [True, False, True]
-
-
 @pytest.mark.parametrize("texts", [[], [""], ["", ""]])
 def test_without_words_the_vocabulary_is_empty(make_docs: MakeDocs, texts: list[str]) -> None:
     assert set(learn_vocabulary(make_docs(*texts)).sizes.values()) == {0}
 
 
+def test_whitespace_is_not_learnt(docs: list[Doc], vocabulary: Vocabulary) -> None:
+    spaces = Doc(docs[0].vocab, words=[" ", "\n\t", "\u3000"])
+    assert to_lists(learn_vocabulary([spaces, *docs, spaces])) == to_lists(vocabulary)
+
+
 @pytest.mark.parametrize("max_words", [1, 2, 3])
-def test_no_more_than_the_most_frequent_are_numbered(docs: list[Doc], max_words: int) -> None:
+def test_only_the_most_frequent_get_ids_if_there_are_too_many(
+    docs: list[Doc], max_words: int
+) -> None:
     few, all_known = learn_vocabulary(docs, max_words=max_words), learn_vocabulary(docs)
-    for part in PARTS:
-        assert list(getattr(few, part)) == list(getattr(all_known, part))[:max_words]
+    for kind in KINDS:
+        assert list(getattr(few, kind)) == list(getattr(all_known, kind))[:max_words]
     assert few.is_rare.tolist() == all_known.is_rare.tolist()[: 1 + max_words]
 
 
-def test_what_is_learnt_comes_after_what_is_known(vocabulary: Vocabulary) -> None:
-    before = {part: dict(getattr(vocabulary, part)) for part in PARTS}
+def test_news_get_ids_after_known_keys(vocabulary: Vocabulary) -> None:
+    before = {kind: dict(getattr(vocabulary, kind)) for kind in KINDS}
     n_rare = int(vocabulary.is_rare.sum())
     news = News(["newt", "owl"], ["<ne"], ["é"], frequent=["owl", "bird"])
     sizes = vocabulary.sizes_with(news)
     vocabulary.learn(news)
     assert vocabulary.sizes == sizes
-    for part in PARTS:
-        keys = [*before[part], *getattr(news, part)]
-        assert getattr(vocabulary, part) == {key: i for i, key in enumerate(keys, 1)}
+    for kind in KINDS:
+        keys = [*before[kind], *getattr(news, kind)]
+        assert getattr(vocabulary, kind) == {key: i for i, key in enumerate(keys, 1)}
     assert vocabulary.is_rare.sum() == n_rare + 2 - 2
     assert vocabulary.is_rare[vocabulary.words["newt"]]
     assert not vocabulary.is_rare[[vocabulary.words["owl"], vocabulary.words["bird"]]].any()
@@ -155,8 +149,10 @@ def test_what_is_learnt_comes_after_what_is_known(vocabulary: Vocabulary) -> Non
     "kind, part",
     [(0, lambda form: form.lower()[:2]), (1, lambda form: form.lower()[-3:]), (2, word_shape)],
 )
-def test_affixes_are_prefix_suffix_and_shape(kind: int, part: Callable[[str], str]) -> None:
-    pairs = {(affixes(form)[kind], part(form)) for form in [*SHORT_FORMS, *ODD_WORDS]}
+def test_affixes_are_prefix_suffix_and_shape(
+    odd_words: list[str], kind: int, part: Callable[[str], str]
+) -> None:
+    pairs = {(affixes(form)[kind], part(form)) for form in [*SHORT_FORMS, *odd_words]}
     assert len({affix for affix, _ in pairs}) == len({part for _, part in pairs}) == len(pairs)
 
 
@@ -164,12 +160,12 @@ def test_affixes_are_prefix_suffix_and_shape(kind: int, part: Callable[[str], st
     "form", ["", "ǅab", "ªb", "A", "Ab", "aB", "ßab", "ἈᾼΑ", "x" * 99, "x" * 100]
 )
 @pytest.mark.parametrize("upper", [False, True])
-def test_shapes_are_those_of_spacy(form: str, upper: bool) -> None:
-    for one in (form.upper() if upper else form, f"X{form}", f"{form}X", *SHORT_FORMS, *ODD_WORDS):
+def test_shapes_are_those_of_spacy(odd_words: list[str], form: str, upper: bool) -> None:
+    for one in (form.upper() if upper else form, f"X{form}", f"{form}X", *SHORT_FORMS, *odd_words):
         assert shape(one) == word_shape(one)
 
 
-def test_affixes_of_different_kinds_are_never_the_same() -> None:
+def test_affixes_of_different_kinds_are_never_equal() -> None:
     prefixes, suffixes, shapes = map(set, zip(*map(affixes, SHORT_FORMS), strict=True))
     assert not prefixes & suffixes
     assert not prefixes & shapes
@@ -186,8 +182,60 @@ def test_an_empty_form_is_spelt_with_one_character() -> None:
 
 
 @pytest.mark.parametrize("length", [MAX_SPELLING + 1, MAX_SPELLING + 2, 100, 10_000])
-def test_of_a_long_form_both_ends_are_spelt(length: int) -> None:
+def test_a_long_form_is_spelt_by_both_ends(length: int) -> None:
     form = "".join(chr(0x4E00 + i) for i in range(length))
     begin, end = spelling(form)[: MAX_SPELLING // 2], spelling(form)[MAX_SPELLING // 2 :]
     assert form.startswith(begin) and form.endswith(end)
     assert len(begin) == len(end) == MAX_SPELLING // 2
+
+
+def merged(max_words: int) -> tuple[Vocabulary, list[int]]:
+    """Merge two vocabularies; return also the old ids of words."""
+    pretrained = Vocabulary(["the", "dog", "saw", "cat"], ["<th"], "abc", n_frequent=4)
+    labelled = Vocabulary(["wug", "dog", "newt"], [">ug", "<th"], "ua", n_frequent=2)
+    vocabulary, rows = merge(pretrained, labelled, max_words)
+    for kind in KINDS:
+        assert vocabulary.ids(kind) == {key: i for i, key in enumerate(vocabulary.ids(kind), 1)}
+        assert len(rows[kind]) == 1 + len(vocabulary.ids(kind))
+        for key, i in vocabulary.ids(kind).items():
+            assert rows[kind][i] == pretrained.ids(kind).get(key, UNKNOWN)
+        assert rows[kind][0] == UNKNOWN
+    for word, i in vocabulary.words.items():
+        assert vocabulary.is_rare[i] == labelled.is_rare[labelled.words.get(word, UNKNOWN)]
+    return vocabulary, rows["words"].tolist()
+
+
+def test_merged_vocabularies_have_all_keys_pretrained_ones_first() -> None:
+    vocabulary, rows = merged(100)
+    assert list(vocabulary.words) == ["the", "dog", "saw", "cat", "wug", "newt"]
+    assert rows == [0, 1, 2, 3, 4, 0, 0]
+    assert list(vocabulary.affixes) == ["<th", ">ug"]
+    assert list(vocabulary.characters) == ["a", "b", "c", "u"]
+    assert vocabulary.is_rare.tolist() == [True, True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("max_words", "words"),
+    [
+        (5, ["the", "dog", "saw", "wug", "newt"]),
+        (4, ["the", "dog", "wug", "newt"]),
+        (3, ["dog", "wug", "newt"]),
+    ],
+)
+def test_labelled_words_take_precedence_in_a_full_vocabulary(
+    max_words: int, words: list[str]
+) -> None:
+    vocabulary, _ = merged(max_words)
+    assert list(vocabulary.words) == words
+
+
+def test_merging_with_an_empty_vocabulary_changes_no_ids(vocabulary: Vocabulary) -> None:
+    for pair in ((vocabulary, Vocabulary()), (Vocabulary(), vocabulary)):
+        result, rows = merge(*pair, 1000)
+        assert all(result.ids(kind) == vocabulary.ids(kind) for kind in KINDS)
+        known = (
+            [*range(1 + len(vocabulary.words))]
+            if pair[0] is vocabulary
+            else [0] * len(rows["words"])
+        )
+        assert rows["words"].tolist() == known

@@ -5,44 +5,92 @@ from itertools import pairwise, product
 import numpy
 import pytest
 from spacy.tokens import Doc
-from spacy_lstm_tagger.model.features import forms_of
-from spacy_lstm_tagger.prediction.inputs import Windows
-from thinc.types import Ints1d
 
-from spacy_lstm_tagger.model.windows import cut, split, windows_of
+from spacy_lstm_tagger.model.types import Bools1d, Ints1d, Windows
+from spacy_lstm_tagger.model.windows import cut, lengths_of, split, windows_of
 
 LENGTHS = [*product(range(6), repeat=3), *((length,) for length in range(40)), (0, 17, 0, 23)]
 
 
+def all_words(docs: list[Doc]) -> Bools1d:
+    return numpy.ones(sum(map(len, docs)), dtype=bool)
+
+
 @pytest.mark.parametrize("context", [0, 2])
 @pytest.mark.parametrize("max_windows", [1, 2, 3, 5, 8, 100])
-def test_parts_of_a_batch_are_the_batch(docs: list[Doc], max_windows: int, context: int) -> None:
-    windows = windows_of(docs, forms_of(docs), 2, context)
+def test_parts_of_a_batch_make_up_the_batch(
+    docs: list[Doc], max_windows: int, context: int
+) -> None:
+    windows = windows_of(docs, all_words(docs), 2, context)
     parts = list(split(windows, max_windows))
-    of_parts = [window for _, part in parts for window in spelled(part)]
-    assert sorted(of_parts) == sorted(spelled(windows))
+    of_parts = [window for _, part in parts for window in listed(part)]
+    assert sorted(of_parts) == sorted(listed(windows))
     found = {}
     for tokens, part in parts:
         assert 1 <= len(part.lengths) <= max_windows
         assert (numpy.diff(part.kept) > 0).all()
-        found.update(zip(tokens.tolist(), part.types[part.kept].tolist(), strict=True))
-    assert found == dict(enumerate(windows.types[windows.kept].tolist()))
+        found.update(zip(tokens.tolist(), part.tokens[part.kept].tolist(), strict=True))
+    assert found == dict(enumerate(windows.tokens[windows.kept].tolist()))
     lengths = [n for _, part in parts for n in part.lengths]
     assert len(parts) == 1 or lengths == sorted(lengths, reverse=True)
 
 
-def spelled(windows: Windows) -> list[tuple[list[int], list[int]]]:
-    """Return the types of each window, and which of its positions count."""
+def listed(windows: Windows) -> list[tuple[list[int], list[int]]]:
+    """Return the tokens of each window, and its positions that are kept."""
     ends = windows.lengths.cumsum()
     return [
-        (windows.types[begin:end].tolist(), [k - begin for k in windows.kept if begin <= k < end])
+        (windows.tokens[begin:end].tolist(), [k - begin for k in windows.kept if begin <= k < end])
         for begin, end in zip(ends - windows.lengths, ends, strict=True)
     ]
 
 
-def test_batch_of_empty_docs_has_no_parts(docs: list[Doc]) -> None:
+@pytest.mark.parametrize("window_length, context", [(2, 0), (2, 1), (3, 5), (100, 1)])
+def test_windows_of_docs_are_cut_by_their_lengths(
+    docs: list[Doc], window_length: int, context: int
+) -> None:
+    lengths = numpy.asarray([len(doc) for doc in docs])
+    found = windows_of(docs, all_words(docs), window_length, context)
+    for own, expected in zip(found, cut(lengths, window_length, context), strict=True):
+        assert own.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("window_length", [1, 2, 9])
+@pytest.mark.parametrize("empty_at", [(0,), (1,), (3,), (0, 3), (0, 0, 1, 2, 2, 3)])
+def test_empty_docs_change_nothing(
+    docs: list[Doc], empty_at: tuple[int, ...], window_length: int
+) -> None:
+    mixed = list(docs)
+    for place in sorted(empty_at, reverse=True):
+        mixed.insert(place, Doc(docs[0].vocab))
+    with_empty = windows_of(mixed, all_words(mixed), window_length, 1)
+    for found, expected in zip(
+        with_empty, windows_of(docs, all_words(docs), window_length, 1), strict=True
+    ):
+        assert found.tolist() == expected.tolist()
+        assert found.dtype == "int64"
+
+
+@pytest.mark.parametrize("window_length, context", [(1, 0), (2, 1), (3, 5), (100, 1)])
+@pytest.mark.parametrize("seed", range(5))
+def test_tokens_that_are_not_read_are_as_if_they_were_not_there(
+    docs: list[Doc], window_length: int, context: int, seed: int
+) -> None:
+    is_word = numpy.random.default_rng(seed).random(sum(map(len, docs))) < 0.6
+    n_words, begin = [], 0
+    for doc in docs:
+        n_words.append(int(is_word[begin : begin + len(doc)].sum()))
+        begin += len(doc)
+    assert lengths_of(docs, is_word).tolist() == n_words
+    found = windows_of(docs, is_word, window_length, context)
+    tokens, lengths, kept = cut(numpy.asarray(n_words), window_length, context)
+    assert found.tokens.tolist() == numpy.flatnonzero(is_word)[tokens].tolist()
+    assert found.lengths.tolist() == lengths.tolist()
+    assert found.kept.tolist() == kept.tolist()
+
+
+def test_a_batch_of_empty_docs_has_no_parts(docs: list[Doc]) -> None:
     empty = [Doc(docs[0].vocab)]
-    assert not list(split(windows_of(empty, forms_of(empty), 2), 1))
+    assert not list(split(windows_of(empty, all_words(empty), 2), 1))
 
 
 def cut_slowly(
@@ -101,7 +149,7 @@ def test_every_token_is_kept_exactly_once(window_length: int, context: int) -> N
 
 @pytest.mark.parametrize("context", [0, 1, 3])
 @pytest.mark.parametrize("window_length", [1, 2, 3, 5])
-def test_a_window_sees_its_context_and_nothing_of_other_texts(
+def test_a_window_has_its_context_and_nothing_of_other_texts(
     window_length: int, context: int
 ) -> None:
     for lengths in LENGTHS:
