@@ -10,7 +10,7 @@ from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from .probabilities import SPACE_LABELS, check_number
+from .probabilities import check_number, space_label
 from .tagger import find_tagger
 
 BATCH_SIZE = 256
@@ -139,7 +139,7 @@ def _read(
     docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
     while batch := list(islice(docs, batch_size)):
         found = tagger.predict_probabilities([doc for _, doc in batch])
-        labels = [*tagger.labels, SPACE_LABELS[tagger.attribute]]
+        labels = [*tagger.labels, space_label(tagger.attribute)]
         for (number, doc), probabilities in zip(batch, found, strict=True):
             if len(doc):
                 is_space = doc.to_array(IS_SPACE) == 1

@@ -5,9 +5,14 @@ after O begins a span.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy
+from spacy.attrs import IS_SPACE
+from spacy.scorer import Scorer, get_ner_prf
+from spacy.tokens import Doc, Span
+from spacy.training import Example
 
 from ..model.types import Bools2d
 
@@ -36,6 +41,25 @@ class MarkedSpan(NamedTuple):
     start: int
     end: int
     type: str
+
+
+def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
+    """Return the scheme that labels have by a setting.
+
+    labels (Iterable[str]): The labels.
+    setting (str | None): "auto" for the scheme that is found, or a scheme; None for none.
+    RETURNS (str | None): "bio", "bilou", "bioes" or None.
+    RAISES: ValueError if there are labels that are none of the scheme.
+    """
+    if setting == "auto":
+        return find_scheme(labels)
+    wrong = misfits(labels, setting) if setting is not None else []
+    if wrong:
+        raise ValueError(
+            f"scheme = {setting!r}, but these labels are none of it: {', '.join(wrong)}. Set "
+            'scheme = "auto" for the scheme of the labels, or scheme = null'
+        )
+    return setting
 
 
 def find_scheme(labels: Iterable[str]) -> str | None:
@@ -156,12 +180,83 @@ def repair(labels: Sequence[str | None], scheme: str) -> list[str | None]:
     return repaired
 
 
+def write_spans(doc: Doc, labels: Sequence[str | None], key: str, overwrite: bool) -> None:
+    """Write the spans that labels mark to a Doc. Whitespace tokens can be inside a span, but not
+    at its ends.
+
+    doc (Doc): The Doc.
+    labels (Sequence[str | None]): The label of each token; None for whitespace.
+    key (str): "ents", or a key of `doc.spans`.
+    overwrite (bool): Whether to replace spans. Otherwise entities stay, and those that overlap
+        with them are left out; a key of `doc.spans` that has spans stays as it is.
+    """
+    spans = _doc_spans(doc, labels)
+    if key != "ents":
+        if overwrite or not doc.spans.get(key):
+            doc.spans[key] = spans
+        return
+    if not overwrite and doc.ents:
+        taken = {i for entity in doc.ents for i in range(entity.start, entity.end)}
+        free = [span for span in spans if taken.isdisjoint(range(span.start, span.end))]
+        spans = [*doc.ents, *free]
+    doc.set_ents(spans)
+
+
+def score_spans(
+    examples: Sequence[Example], gold: Sequence[Sequence[str | None]], key: str
+) -> dict[str, Any]:
+    """Score the spans of the predicted Docs by spaCy's scorer.
+
+    examples (Sequence[Example]): The examples.
+    gold (Sequence[Sequence[str | None]]): The gold labels of the tokens of each reference Doc. If
+        there are none, the gold spans are those of the Doc itself.
+    key (str): "ents", or a key of `doc.spans`.
+    RETURNS (dict[str, Any]): "ents_p", "ents_r", "ents_f" and "ents_per_type", or "spans_KEY_p" and
+        so on.
+    """
+    marked = [
+        Example(example.x, _with_spans(example.y, labels, key)) if any(labels) else example
+        for example, labels in zip(examples, gold, strict=True)
+    ]
+    if key == "ents":
+        return get_ner_prf(marked)
+    return Scorer.score_spans(
+        marked,
+        f"spans_{key}",
+        getter=lambda doc, _: doc.spans.get(key, []),
+        has_annotation=lambda doc: key in doc.spans,
+        allow_overlap=True,
+    )
+
+
+def _with_spans(doc: Doc, labels: Sequence[str | None], key: str) -> Doc:
+    """Return a Doc of the same tokens with the spans that labels mark."""
+    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+    marked = Doc(doc.vocab, words=words, spaces=spaces)
+    spans = _doc_spans(marked, labels)
+    if key == "ents":
+        unknown = [i for i, label in enumerate(labels) if not label and not doc[i].is_space]
+        marked.set_ents(spans, missing=[marked[i : i + 1] for i in unknown])
+    else:
+        marked.spans[key] = spans
+    return marked
+
+
+def _doc_spans(doc: Doc, labels: Sequence[str | None]) -> list[Span]:
+    words = [i for i, is_space in enumerate(doc.to_array(IS_SPACE).tolist()) if not is_space]
+    return [
+        Span(doc, words[start], words[end - 1] + 1, label=type_ or NO_TYPE)
+        for start, end, type_ in spans_of([labels[i] for i in words])
+    ]
+
+
 def _labels_of_span(length: int, type_: str, scheme: str) -> list[str]:
     first, inside, last, single = SCHEMES[scheme]
     prefixes = single if length == 1 else f"{first}{inside * (length - 2)}{last}"
     return [_join(prefix, type_) for prefix in prefixes]
 
 
+@cache
 def _split(label: str) -> tuple[str, str]:
     """Return prefix and type of a label, "" if it has none."""
     if label == OUTSIDE:
