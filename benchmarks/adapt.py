@@ -1,12 +1,12 @@
-"""Adapt a tagger to a domain that it has not seen, with few sentences.
+"""Adapt a tagger to a new domain, with few sentences.
 
     python benchmarks/adapt.py FOLDER --domain reviews --seeds 3
 
-FOLDER holds one file *train.conllu and one *dev.conllu whose comments "# sent_id = …" begin with
-the domain. A tagger is trained by configs/tagger.cfg without this domain, and then goes on by
-configs/adapt.cfg with the first sentences of it. It is compared with taggers that are trained from
-scratch on the few sentences alone, and on all that there is: old and new sentences. The best
-pipeline of each is the one that is best on as many new as old Docs of the dev set.
+FOLDER has one file *train.conllu and one *dev.conllu whose comments "# sent_id = …" begin with the
+domain. A tagger is trained with configs/tagger.cfg without this domain, and then with
+configs/adapt.cfg on the first sentences of the domain. It is compared with taggers that are trained
+from scratch on these sentences alone, and on all old and new sentences. The best pipeline of each
+training is selected on equally many new and old Docs of the dev set.
 """
 
 import argparse

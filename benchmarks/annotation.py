@@ -1,10 +1,10 @@
-"""Annotate a treebank step by step: the sentences of which a tagger is least sure, or any.
+"""Simulate active learning: annotate the least sure sentences of a treebank first, or any.
 
     python benchmarks/annotation.py FOLDER --seeds 3
 
-Both begin with the same sentences. In each round a tagger is trained from scratch on all that is
-annotated so far, with the settings of configs/tagger.cfg and equally many steps, and evaluated on
-the dev set; then `uncertain` chooses the next sentences, or chance does.
+Both start with the same sentences. In each round a tagger is trained from scratch on all annotated
+sentences, with configs/tagger.cfg and equally many steps, and evaluated on the dev set. Then
+`uncertain` chooses the next sentences, or they are drawn at random.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Tag Parquet files with each batch engine that is installed, and compare tokens per second.
+"""Tag Parquet files with each installed batch engine, and compare tokens per second.
 
-Engines are started beforehand; to load the pipeline in each worker belongs to the work. Each run
-ends when all tags have arrived or are written, and has a process of its own.
+Engines are started before the clock; loading the pipeline in each worker is part of the time. Each
+run ends when all tags have arrived or are written, and is a separate process.
 """
 
 import argparse

@@ -1,16 +1,15 @@
-"""Measure how far the probabilities of trained taggers can be trusted.
+"""Measure the calibration of trained taggers.
 
     python benchmarks/calibration.py FOLDER PIPELINE ...
 
-FOLDER holds one file *dev.conllu and, read only with --test, one *test.conllu. Each pipeline has
-an `lstm_tagger`. The expected calibration error (Guo et al. 2017) is the distance between the
-confidence of the labels and their accuracy, in the mean over bins of confidence weighted by the
-tokens in them. The probabilities are those of all labels, so their logarithms can be compared, too.
+FOLDER has one file *dev.conllu and, read only with --test, one *test.conllu. Each pipeline has an
+`lstm_tagger`. The expected calibration error (Guo et al. 2017) is the difference between the
+confidence of labels and their accuracy, averaged over bins of confidence that are weighted by their
+number of tokens.
 """
 
 import argparse
 from pathlib import Path
-from typing import cast
 
 import numpy
 import spacy
@@ -19,7 +18,8 @@ from spacy.tokens import Doc
 from spacy.training.converters import conllu_to_docs
 from thinc.api import to_numpy
 
-from spacy_lstm_tagger.pipeline.tagger import LSTMTagger
+from spacy_lstm_tagger.pipeline.labels import labels_of
+from spacy_lstm_tagger.pipeline.tagger import find_tagger
 
 N_BINS = 10
 Floats = NDArray[numpy.float64]
@@ -32,14 +32,10 @@ def predict(path: Path, treebank: Path) -> tuple[Floats, Floats]:
         right label.
     """
     nlp = spacy.load(path)
-    name = next(n for n in nlp.pipe_names if isinstance(nlp.get_pipe(n), LSTMTagger))
-    tagger = cast(LSTMTagger, nlp.get_pipe(name))
+    _, tagger = find_tagger(nlp)
     gold = list(conllu_to_docs(treebank.read_text(encoding="utf8"), n_sents=10, no_print=True))
     docs = [Doc(nlp.vocab, words=[token.text for token in doc]) for doc in gold]
-    if tagger.attribute == "morph":
-        labels = [str(token.morph) or "_" for doc in gold for token in doc]
-    else:
-        labels = [getattr(token, f"{tagger.attribute}_") for doc in gold for token in doc]
+    labels = [label for doc in gold for label in labels_of(doc, tagger.attribute)]
     is_right = numpy.asarray(labels)[:, None] == numpy.asarray(tagger.labels)
     probabilities = numpy.concatenate([to_numpy(p) for p in tagger.predict_probabilities(docs)])
     return probabilities.astype(float), is_right.astype(float)

@@ -1,4 +1,4 @@
-"""Make lexicons, as `--lexicon` of accuracy.py reads them, of what other packages bring.
+"""Make lexicons for `--lexicon` of accuracy.py from the data of other packages.
 
     pip install lemminflect
     python benchmarks/lexicons.py english english.json --wordnet /usr/share/wordnet \\
@@ -6,9 +6,9 @@
     python benchmarks/lexicons.py french french.json --hunspell /usr/share/hunspell/fr
 
 English: the inflections of lemminflect, the parts of speech of WordNet's index (Debian's package
-wordnet-base), and which words of a list are names, as they are capitalized there (Debian's package
-wamerican-huge). French: the forms of a Hunspell dictionary whose entries say po: for the part
-of speech and is: for gender, number and the like (Debian's package hunspell-fr-comprehensive).
+wordnet-base), and the capitalized words of a list, which are names (Debian's package
+wamerican-huge). French: the forms of a Hunspell dictionary whose entries have po: for the part of
+speech and is: for gender, number and so on (Debian's package hunspell-fr-comprehensive).
 """
 
 import argparse

@@ -2,13 +2,13 @@
 
     python benchmarks/pipeline.py FOLDER --seeds 3
 
-FOLDER holds one file *train.conllu and one *dev.conllu. Two pipelines learn tags, parts of speech,
-morphological features, lemmas, sentence boundaries and dependencies: the one of
+FOLDER has one file *train.conllu and one *dev.conllu. Two pipelines learn tags, parts of speech,
+morphological features, lemmas, sentence boundaries and dependencies: that of
 `spacy init config -p tagger,morphologizer,trainable_lemmatizer,senter,parser`, and that of
 configs/pipeline.cfg. Both are trained and evaluated on the treebank's own tokens, in texts of ten
-sentences. Trained pipelines stay in a folder, so that an interrupted benchmark goes on where it
-stopped. Their speed is measured in the end, in turn, from text on one thread. For an ablation, say
-what to change in our config; it needs a name:
+sentences. Trained pipelines are kept in a folder, so that an interrupted benchmark continues where
+it stopped. At the end their speed is measured in turns, from text, on one thread. For an ablation,
+give it a name, and change settings of our config:
 
     python benchmarks/pipeline.py FOLDER --name dropout --change training.dropout=0.2
 """

@@ -1,9 +1,8 @@
-"""Send texts of new words to `examples/server.py`, by clients that don't wait for each other.
+"""Load test of `examples/server.py` with texts of new words, from several clients at once.
 
-Each answer is compared with what the pipeline says without a server. Printed are requests per
-second, the time that the server is busy for each, percentiles of the time to an answer, and the
-server's memory as it goes on: for one client, for several without batches, and for several with
-them.
+Each answer is compared with that of the pipeline without a server. The table has requests per
+second, the server's processor time per request, percentiles of the response time, and the server's
+memory over time: for one client, for several without batching, and for several with it.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Time taggers side by side in one process, on one thread each.
+"""Compare the speed of taggers in one process, on one thread each.
 
     python benchmarks/speed.py FOLDER
 
-FOLDER holds a treebank, as for accuracy.py. The taggers have the treebank's labels and vocabulary,
-and weights as they are before training, which cost as much as trained ones; Docs are made before
-the clock starts. Times are medians of runs that alternate between the systems, so that whatever
-else the machine does befalls them all; the ratios count, more than the figures. The tables are
-Markdown; --json writes them as JSON, too. The first line says what the processor and its libraries
-can do; to try less, set ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell
+FOLDER has a treebank, as for accuracy.py. The taggers have the treebank's labels and vocabulary,
+and random weights, which cost as much as trained ones; Docs are made before the clock starts. Times
+are medians of runs that alternate between the systems, so that other load on the machine affects
+all of them; ratios matter more than absolute times. The tables are Markdown; --json also writes
+JSON. The first line shows what the processor and its libraries can do; to try less, set
+ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell
 NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR".
 """
 
@@ -331,8 +331,8 @@ def training(pipelines: dict[str, Language], docs: list[Doc], repeats: int) -> l
         "forward": ("shim.py", "begin_update"),
         "backward": ("shim.py", "backprop"),
         "optimizer": ("shim.py", "finish_update"),
-        "loss": ("learning.py", "get_loss"),
-        "ids": ("features.py", "type_ids"),
+        "loss": ("tagger.py", "get_loss"),
+        "ids": ("word_types.py", "ids"),
         "spaCy's copies of examples": ("language.py", "_copy_examples"),
     }
     for part, (file, function) in parts.items():

@@ -1,18 +1,19 @@
-"""A batch of texts in, the same batch with their tags in new columns out.
+"""Tag batches of texts in many processes or on many machines.
 
 Engines share out batches among worker processes: Ray Data, Spark, Dask, or Python's own
-`concurrent.futures`. Each of them takes a `TagBatch`. What travels is plain columns, as a Doc takes
-longer to travel than to tag.
+`concurrent.futures`. Each of them takes a `TagBatch`. Batches are plain columns, because sending a
+Doc to another process takes longer than tagging it.
 """
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -22,18 +23,49 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
-from .columns import add_columns, read_column
+from .pipeline.labels import labels_of
+from .pipeline.pairing import check_words, make_doc, run_pipeline, token_places
 from .pipeline.probabilities import confidence
 from .pipeline.tagger import LSTMTagger
 
 Batch = TypeVar("Batch")
+Tagged = TypeVar("Tagged")
 Row = dict[str, Any]
 
 # So many word forms stay in the vocab: some 50 MB.
 N_WORDS = 50_000
 
-# A memory zone frees the words of all threads.
-_one_at_a_time = Lock()
+
+class OneAtATime:
+    """A context that one thread at a time is in, as a memory zone frees the words of all threads.
+
+    In a forked process, no thread is in it; pipelines that one was using are loaded anew.
+    """
+
+    def __init__(self) -> None:
+        self._leave()
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._is_used = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_used = False
+        self._lock.release()
+
+    def _leave(self) -> None:
+        self._lock = Lock()
+        self._is_used = False  # the lock can be taken a moment before
+
+    def _after_fork(self) -> None:
+        if self._is_used:
+            _load.cache_clear()
+        self._leave()
+
+
+_one_at_a_time = OneAtATime()
 
 
 class TagBatch:
@@ -99,8 +131,8 @@ class TagBatch:
 
 
 def share_out(
-    tag: Callable[[Batch], Batch], batches: Iterable[Batch], *, n_process: int
-) -> Iterator[Batch]:
+    tag: Callable[[Batch], Tagged], batches: Iterable[Batch], *, n_process: int
+) -> Iterator[Tagged]:
     """Tag batches in several processes, with a few batches in memory at a time.
 
     tag (Callable): Tags a batch: a `TagBatch`, or what else can be sent to another process.
@@ -109,8 +141,9 @@ def share_out(
     YIELDS (Batch): The tagged batches, in the same order.
     RAISES: BrokenProcessPool if a process was killed; and as `TagBatch`.
     """
-    waiting: deque[Future[Batch]] = deque()
-    pool = ProcessPoolExecutor(n_process, mp_context=get_context("spawn"))
+    waiting: deque[Future[Tagged]] = deque()
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(n_process, mp_context=context, initializer=_end_with_parent)
     try:
         for batch in batches:
             waiting.append(pool.submit(tag, batch))
@@ -122,6 +155,18 @@ def share_out(
         pool.shutdown(cancel_futures=True)
 
 
+def _end_with_parent() -> None:
+    """Let a worker end when the process that started it is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 def bounded_memory(nlp: Language) -> AbstractContextManager[object]:
     """Return a context to tag Docs in, which must not be used after it. The words of the first
     texts stay in the vocab, as to make them anew takes time; once it has many, those of a
@@ -131,48 +176,61 @@ def bounded_memory(nlp: Language) -> AbstractContextManager[object]:
 
 
 def tag_texts(nlp: Language, tagger: LSTMTagger, texts: list[Any]) -> list[Row]:
-    """Tag texts together; if that fails, each half by itself, until the text that is to blame is
-    alone.
+    """Tag texts together.
 
     nlp (Language): The pipeline.
     tagger (LSTMTagger): Its component whose labels are wanted.
     texts (list[Any]): The texts, or lists of words.
     RETURNS (list[Row]): For each text, the values of the new columns.
     """
-    try:
-        docs = [make_doc(nlp, text) for text in texts]
-        return [_row(doc, tagger) for doc in nlp.pipe(docs, batch_size=len(docs))]
-    except Exception as error:  # whatever a component of the pipeline raises
-        if len(texts) == 1:
-            empty: Row = {"tokens": [], "tags": [], "offsets": [], "confidences": []}
-            return [{**empty, "error": f"{type(error).__name__}: {error}"}]
-    half = len(texts) // 2
-    return tag_texts(nlp, tagger, texts[:half]) + tag_texts(nlp, tagger, texts[half:])
+    docs = run_pipeline(nlp, texts, partial(_make_doc, nlp))
+    return [_row(doc, text, tagger) for doc, text in zip(docs, texts, strict=True)]
 
 
-def make_doc(nlp: Language, text: Any) -> Doc:
+def _make_doc(nlp: Language, text: Any) -> Doc:
     """Make a Doc of a text or of a list of words; ValueError if it is neither."""
+    words = _words_of(text)
+    if words is not None:
+        return Doc(nlp.vocab, words=words)
     if isinstance(text, str):
-        return nlp.make_doc(text)
-    if isinstance(text, list | tuple | numpy.ndarray):
-        words = list(text)
-        if all(isinstance(word, str) for word in words):
-            return Doc(nlp.vocab, words=words)
+        return make_doc(nlp, str.__str__(text))
     raise ValueError(f"neither a text nor a list of words: {text!r:.100}")
 
 
-def _row(doc: Doc, tagger: LSTMTagger) -> Row:
+def _words_of(text: Any) -> list[str] | None:
+    """Return the words of a list of words; None if it is none. Strings of NumPy become Python's,
+    as spaCy takes no others.
+    """
+    if not isinstance(text, list | tuple | numpy.ndarray):
+        return None
+    words = list(text)
+    are_words = all(isinstance(word, str) for word in words)
+    return [str.__str__(word) for word in words] if are_words else None
+
+
+def _row(doc: Doc | Exception, text: Any, tagger: LSTMTagger) -> Row:
+    try:
+        if isinstance(doc, Exception):
+            raise doc
+        return {**_columns(doc, text, tagger), "error": ""}
+    except Exception as error:
+        empty: Row = {"tokens": [], "tags": [], "offsets": [], "confidences": []}
+        return {**empty, "error": f"{type(error).__name__}: {error}"}
+
+
+def _columns(doc: Doc, text: Any, tagger: LSTMTagger) -> Row:
+    words = _words_of(text)
+    if words is None:
+        offsets = [start for start, _ in token_places(doc, text)]
+    else:
+        check_words(doc, words)
+        offsets = [token.idx for token in doc]
     attribute = tagger.attribute
     if attribute == "morph":
         tags = [str(token.morph) for token in doc]
     else:
-        tags = [getattr(token, f"{attribute}_") for token in doc]
-    row: Row = {
-        "tokens": [token.text for token in doc],
-        "tags": tags,
-        "offsets": [token.idx for token in doc],
-        "error": "",
-    }
+        tags = labels_of(doc, attribute)
+    row: Row = {"tokens": [token.text for token in doc], "tags": tags, "offsets": offsets}
     if tagger.store_probabilities:
         row["confidences"] = [confidence(attribute, token) for token in doc]
     return row
@@ -196,3 +254,73 @@ def _load(
             f"{list(taggers)}. Name the one whose tags you want: component=..."
         )
     return nlp, taggers[names[0]]
+
+
+def read_column(batch: Any, column: str, new: Collection[str]) -> list[Any]:
+    """Return the values of a column.
+
+    batch (dict | pyarrow.Table | pandas.DataFrame): The batch.
+    column (str): The name of the column.
+    new (Collection[str]): The names of columns that are to be added.
+    RETURNS (list[Any]): The values.
+    RAISES: ValueError if the batch is of another kind, lacks the column, or has one of the new.
+    """
+    names = _names(batch)
+    if column not in names:
+        raise ValueError(f"the batch has no column {column!r}, but {names}: set column=...")
+    taken = [name for name in names if name in new and name != column]
+    if taken:
+        raise ValueError(f"the batch has columns already that would be added: {taken}. Rename them")
+    values = batch[column]
+    for method in ("to_pylist", "tolist"):  # of pyarrow; of pandas and NumPy
+        if hasattr(values, method):
+            return getattr(values, method)()
+    return list(values)
+
+
+def add_columns(batch: Any, columns: dict[str, list[Any]]) -> Any:
+    """Return a batch of the same kind that has more columns.
+
+    batch (dict | pyarrow.Table | pandas.DataFrame): The batch; it stays as it is.
+    columns (dict[str, list[Any]]): The new columns: strings, or lists of strings, integers or
+        floats.
+    """
+    if isinstance(batch, Mapping):
+        return {**batch, **{name: _array(values) for name, values in columns.items()}}
+    if hasattr(batch, "assign"):
+        return batch.assign(**columns)
+    for name, values in columns.items():
+        if name in batch.column_names:
+            batch = batch.drop_columns([name])
+        batch = batch.append_column(name, _arrow_array(name, values))
+    return batch
+
+
+def _names(batch: Any) -> list[str]:
+    if isinstance(batch, Mapping):
+        return list(batch)
+    if hasattr(batch, "append_column"):
+        return list(batch.column_names)
+    if hasattr(batch, "assign"):
+        return list(batch.columns)
+    raise ValueError(
+        "a batch must be a dict of arrays, a pyarrow Table or a pandas DataFrame, not "
+        f"{type(batch).__name__}"
+    )
+
+
+def _array(values: list[Any]) -> numpy.ndarray:
+    """Return an array of lists, which NumPy would make a matrix of if they are equally long."""
+    return numpy.fromiter(values, dtype=object, count=len(values))
+
+
+def _arrow_array(name: str, values: list[Any]) -> Any:
+    """Return an Arrow array of a type that doesn't depend on the values: all lists can be empty."""
+    import pyarrow
+
+    types = {
+        "offsets": pyarrow.list_(pyarrow.int32()),
+        "confidences": pyarrow.list_(pyarrow.float32()),
+        "error": pyarrow.string(),
+    }
+    return pyarrow.array(values, types.get(name, pyarrow.list_(pyarrow.string())))

@@ -1,12 +1,14 @@
 """What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
 
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.training import Corpus, Example
 from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
@@ -75,6 +77,44 @@ def create_mixed_corpus(
     return read
 
 
+@registry.readers("spacy-lstm-tagger.LabelledCorpus.v1")
+def create_labelled_corpus(
+    *, path: str | Path | None, gold: str | Path | None = None, ratio: float = 4.0
+) -> ReadCorpus:
+    """Return a reader of Docs that teachers labelled, and of gold Docs among them. Its tokens are
+    those of the corpora. spaCy streams it, if the config's section [training] has max_epochs = -1;
+    a few shards at a time are in memory, and their Docs are in a random order.
+
+    path (str | Path | None): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
+    gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in
+        each epoch.
+    ratio (float): How many labelled Docs for each gold one.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
+    RAISES: ValueError if the ratio is negative; the reader does if there are no labelled Docs.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        shards = sorted(Path(path).glob("*.spacy")) if path else []
+        if not shards:
+            raise ValueError(
+                f"LabelledCorpus: {path} has no Docs that teachers labelled. Make some: python -m "
+                "spacy lstm-tagger distill"
+            )
+        random.shuffle(shards)
+        docs = (example for shard in shards for example in _read_docbins(shard)(nlp))
+        while examples := list(islice(docs, BUFFER)):
+            random.shuffle(examples)
+            yield from examples
+
+    if gold is None:
+        return read
+    return create_mixed_corpus(new=_read_docbins(gold), old=read, ratio=ratio)
+
+
+def _read_docbins(path: str | Path) -> ReadCorpus:
+    return Corpus(path, augmenter=use_reference_tokens)
+
+
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:
     while True:
         stream, is_empty = iter(corpus(nlp)), True
@@ -88,14 +128,31 @@ def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:
 
 @registry.callbacks("spacy-lstm-tagger.add_new_labels.v1")
 def create_label_adder(components: list[str]) -> Callable[[Language], None]:
-    """Return a callback for `[initialize.before_init]` that lets trained components get the labels
-    that training brings: in a config, a component that has a source has no settings.
+    """Return a callback for `[initialize.before_init]` that sets `new_labels` = "add" for trained
+    components, as a component with a source has no settings in a config. It warns about settings of
+    such components in [initialize.components], which spaCy ignores.
 
-    components (list[str]): Their names.
+    components (list[str]): Names of the components.
     """
 
     def add_new_labels(nlp: Language) -> None:
         for name in components:
             nlp.get_pipe(name).new_labels = "add"  # type: ignore[attr-defined]
+        warn_of_ignored_settings(nlp)
 
     return add_new_labels
+
+
+def warn_of_ignored_settings(nlp: Language) -> None:
+    """Warn about settings in [initialize.components] of components that are not initialized, as
+    they have a source. To be called when a pipeline is initialized by `spacy train`.
+    """
+    for name, settings in nlp.config["initialize"]["components"].items():
+        ignored = [setting for setting, value in settings.items() if value is not None]
+        if ignored and name in nlp.disabled:
+            warnings.warn(
+                f"the settings {', '.join(ignored)} in [initialize.components.{name}] are ignored, "
+                "as spaCy does not initialize a component that has a source: remove them, or give "
+                "the component a factory instead of the source.",
+                stacklevel=2,
+            )

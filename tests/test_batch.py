@@ -1,8 +1,11 @@
-"""Tests of `batch.py` and `columns.py`: columns of tags for batches of texts."""
+"""Tests of `batch.py`: columns of tags for batches of texts."""
 
 import os
 import pickle
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -93,13 +96,13 @@ def test_tags_are_of_the_attribute_of_the_tagger(
     assert "NOUN" in tags or "Definite=Def" in tags
 
 
-@pytest.mark.parametrize("bad", [None, float("nan"), b"dog", ["dog", 1], "a " * 500_001])
+@pytest.mark.parametrize("bad", [None, float("nan"), b"dog", ["dog", 1], "dog \ud800", ["\udce0"]])
 def test_a_bad_text_has_an_error_and_spoils_no_other(bad: Any, saved_pipeline: Path) -> None:
     tag = TagBatch(saved_pipeline)
     good: Any = tag({"text": TEXTS})
     tagged: Any = tag({"text": [*TEXTS[:2], bad, *TEXTS[2:]]})
     assert (tagged["tokens"][2], tagged["tags"][2], tagged["offsets"][2]) == ([], [], [])
-    assert tagged["error"][2].startswith("ValueError: ")
+    assert tagged["error"][2].startswith(("ValueError: ", "UnicodeEncodeError: "))
     for name in NEW_COLUMNS:
         assert numpy.delete(tagged[name], 2).tolist() == good[name].tolist()
 
@@ -118,6 +121,143 @@ def test_errors_of_other_components_are_caught(
     pipeline.to_disk(tmp_path)
     errors = TagBatch(tmp_path)({"text": TEXTS})["error"]
     assert errors.tolist() == ["KeyError: 'dog'", "", "", ""]
+
+
+@Language.component("batch_changes")
+def changes(doc: Doc) -> Doc:
+    words = [token.text for token in doc if token.text != "ate"]
+    return Doc(doc.vocab, words=[*words, "!"] if "book" in words else words)
+
+
+@pytest.mark.parametrize("column", ["text", "words"])
+def test_texts_that_the_pipeline_changes_have_errors(
+    column: str, train: Callable[..., Language], tmp_path: Path
+) -> None:
+    pipeline = train(spacy.blank("xx"))
+    pipeline.add_pipe("batch_changes", first=True)
+    pipeline.to_disk(tmp_path)
+    texts = ["The dog", "Everybody ate", " that  apple", "that book"]
+    batch = {"text": texts, "words": [text.split() for text in texts]}
+    tagged: Any = TagBatch(tmp_path, column)(batch)
+    assert [bool(error) for error in tagged["error"]] == [False, True, False, True]
+    assert "the pipeline changed the" in tagged["error"][1]
+    offsets = [1, 7] if column == "text" else [0, 5]
+    assert (tagged["offsets"][2], tagged["tokens"][2]) == (offsets, ["that", "apple"])
+
+
+def test_a_text_that_is_dropped_has_an_error(
+    train: Callable[..., Language], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(spacy.blank("xx")).to_disk(tmp_path)
+    load = spacy.load
+
+    def load_forgiving(path: str) -> Language:
+        nlp = load(path)
+        tagger = nlp.get_pipe("lstm_tagger")
+        predict = tagger.predict
+        tagger.predict = lambda docs: (
+            [1 / ("dog" not in doc.text) for doc in docs] and predict(docs)
+        )
+        nlp.set_error_handler(lambda *args: None)
+        return nlp
+
+    monkeypatch.setattr(spacy, "load", load_forgiving)
+    tagged: Any = TagBatch(tmp_path)({"text": TEXTS})
+    assert [bool(error) for error in tagged["error"]] == [True, False, False, False]
+    assert "'lstm_tagger' failed" in tagged["error"][0]
+    assert tagged["tokens"][1] == TEXTS[1].split()
+
+
+def test_a_text_of_any_length_is_tagged(saved_pipeline: Path) -> None:
+    tagged: Any = TagBatch(saved_pipeline)({"text": ["The dog " * 150_000, "dog " + "$" * 5000]})
+    assert [len(tags) for tags in tagged["tags"]] == [300_000, 5001]
+    assert tagged["error"].tolist() == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        numpy.array(TEXTS),
+        numpy.array(TEXTS, dtype=object),
+        [numpy.str_(text) for text in TEXTS],
+        [numpy.array(text.split()) for text in TEXTS],
+        numpy.array([["The", "dog"], ["ate", "book"]]),
+    ],
+    ids=["strings", "objects", "list", "words", "matrix"],
+)
+def test_strings_of_numpy_are_strings(values: Any, saved_pipeline: Path) -> None:
+    tagged: Any = TagBatch(saved_pipeline)({"text": values})
+    assert not any(tagged["error"])
+    assert tagged["tokens"][0][:2] == ["The", "dog"]
+    assert all(type(word) is str for words in tagged["tokens"] for word in words)
+
+
+FORK = """
+import os, sys, threading, time
+from spacy_lstm_tagger import batch
+
+tag = batch.TagBatch(sys.argv[1])
+batch.N_WORDS = 0  # so all is in memory zones
+tag({"text": ["The dog"]})
+stop = threading.Event()
+texts = [f"The dog ate book {i}" for i in range(200)]
+
+
+def work():
+    while not stop.is_set():
+        tag({"text": texts})
+
+
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(5):
+    time.sleep(0.02)
+    child = os.fork()
+    if not child:
+        rows = tag({"text": ["The dog", "ate"]})
+        os._exit(0 if list(map(len, rows["tags"])) == [2, 1] and not any(rows["error"]) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_wait_for_threads_that_it_lacks(saved_pipeline: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(saved_pipeline)]
+    subprocess.run(command, check=True, timeout=300)
+
+
+ORPHANS = """
+import os, sys, time
+from spacy_lstm_tagger.batch import share_out
+
+
+def stall(number):
+    if number:
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    list(share_out(stall, [0, 1, 1], n_process=2))
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(end: int, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(ORPHANS)
+    command = [sys.executable, "-W", "ignore", tmp_path / "script.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(end)
+        process.stdout.read()  # until the workers have closed it, too
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            for _ in range(1000):
+                os.kill(worker, 0)
+                time.sleep(0.01)
 
 
 def test_pipelines_do_not_travel_and_are_loaded_once(

@@ -1,7 +1,6 @@
 """On a GPU, everything is as on the CPU. Skipped where there is none."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -14,9 +13,12 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import fix_random_seed, require_cpu, require_gpu
 
+from spacy_lstm_tagger.model.crf import emitter_of
+from spacy_lstm_tagger.model.shim import network_of
+from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
+
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.filterwarnings("ignore:precision"),  # the CPU may lack what the GPU has
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
 ]
 TEXTS = ["The dog ate the apple", "", "Everybody read that book", "dog " * 1000]
@@ -30,7 +32,7 @@ def gpu() -> Iterator[None]:
     require_cpu()
 
 
-@pytest.fixture(params=[{}, {"crf": True}, {"depth": 2}, {"precision": "bf16"}], ids=str)
+@pytest.fixture(params=[{}, {"crf": True}, {"depth": 2}], ids=str)
 def trained(
     request: pytest.FixtureRequest, make_examples: Callable, tiny: dict[str, Any]
 ) -> Language:
@@ -51,9 +53,10 @@ def make_docs(nlp: Language) -> list[Doc]:
 
 
 def test_a_tagger_learns_and_tags(trained: Language) -> None:
-    model = trained.get_pipe("lstm_tagger").model
-    network = next(node.shims[0].network for node in model.walk() if node.shims)
-    assert all(parameter.is_cuda for parameter in network.parameters())
+    model: Any = trained.get_pipe("lstm_tagger").model
+    assert all(
+        parameter.is_cuda for parameter in network_of(emitter_of(model)).network.parameters()
+    )
     doc = trained("The dog ate the apple")
     assert [token.tag_ for token in doc] == ["DET", "NN", "V", "DET", "NN"]
 
@@ -65,20 +68,22 @@ def test_the_cpu_gives_the_same_tags_and_probabilities(trained: Language) -> Non
     data = trained.to_bytes()
     require_cpu()
     nlp = spacy.util.load_model_from_config(trained.config).from_bytes(data)
-    tolerance = 0.03 if tagger.model.name != "crf" else 1e-4
     on_cpu: Any = nlp.get_pipe("lstm_tagger")
     found = on_cpu.predict_probabilities(make_docs(nlp))
     for own, other in zip(found, probabilities, strict=True):
-        assert_allclose(own, other, atol=tolerance)
+        assert_allclose(own, other, atol=1e-4)
     assert [[token.tag_ for token in doc] for doc in nlp.pipe(make_docs(nlp))] == tags
 
 
-def test_a_tagger_teaches_another(trained: Language, tiny: dict, tmp_path: Path) -> None:
-    trained.to_disk(tmp_path)
+def test_a_tagger_teaches_another(trained: Language, tiny: dict) -> None:
     nlp = spacy.blank("xx")
     pupil: Any = nlp.add_pipe("lstm_tagger", config={"model": tiny})
-    examples = [Example(doc, doc.copy()) for doc in make_docs(nlp)]
-    pupil.initialize(lambda: examples, nlp=nlp, teachers=[tmp_path])
+    docs = make_docs(nlp)
+    Teachers([Teacher(trained)]).label(docs)
+    examples = [
+        Example(doc, reference) for doc, reference in zip(make_docs(nlp), docs, strict=True)
+    ]
+    pupil.initialize(lambda: examples, nlp=nlp)
     optimizer = nlp.create_optimizer()
     optimizer.learn_rate = 0.03
     for _ in range(40):

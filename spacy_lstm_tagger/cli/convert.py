@@ -23,8 +23,7 @@ from ..pipeline.spans import (
     repair,
     spans_of,
 )
-from .loading import require_free
-from .reading import find_files
+from .io import find_files, require_free
 from .span_files import CutSpan, read_spans
 from .tables import Columns, Labelled, read_table
 

@@ -1,7 +1,8 @@
-"""A config in; what its corpora hold for an `lstm_tagger`, and what training makes of them, out."""
+"""The command `debug`: find what makes the corpora of a config hard to learn from."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +14,10 @@ from spacy.training import Example
 from spacy.util import load_config, load_model_from_config, registry, resolve_dot_names
 from wasabi import msg
 
-from ..model.vocabulary import KINDS, learn_vocabulary
+from ..model.vocabulary import KINDS, Vocabulary, learn_vocabulary, spelling
+from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
-from . import checks
-from .loading import progress, require_annotation, require_paths
+from .io import progress, require_annotation, require_paths
 
 RARE = 10  # labels with fewer tokens are hardly learnt
 AUGMENTER = "spacy-lstm-tagger.reference_tokens.v1"
@@ -121,7 +122,7 @@ def _show_sizes(train: list[Doc], dev: list[Doc]) -> None:
 
 
 def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: int) -> None:
-    counts, in_dev = (checks.label_counts(docs, attribute) for docs in (train, dev))
+    counts, in_dev = (label_counts(docs, attribute) for docs in (train, dev))
     total = counts.total()
     rows = [
         (label, n, f"{n / total:.2%}", in_dev[label]) for label, n in counts.most_common(n_examples)
@@ -139,7 +140,7 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
 
 
 def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> None:
-    found = checks.inconsistent(train, attribute)
+    found = inconsistent(train, attribute)
     if not found:
         msg.good("No word has different labels between the same two words")
         return
@@ -148,8 +149,8 @@ def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> Non
         for word, labels in found[:n_examples]
     ]
     _table("Different labels between the same two words", ("Context", "Word", "Labels"), rows)
-    n = sum(checks.n_deviating(labels) for _, labels in found)
-    total = checks.label_counts(train, attribute).total()
+    n = sum(n_deviating(labels) for _, labels in found)
+    total = label_counts(train, attribute).total()
     msg.info(
         f"{len(found):,} contexts; {n:,} tokens ({n / total:.2%}) are not labelled as most are"
     )
@@ -163,19 +164,19 @@ def _show_vocabulary(setting: Setting, n_examples: int) -> None:
     n_rare = vocabulary.is_rare[1:].sum()
     msg.info(f"{n_rare:,} of the words are so rare that training treats them as unknown at times")
     dev = [example.x for example in setting.dev]
-    words = checks.unknown_words(dev, vocabulary)
+    words = unknown_words(dev, vocabulary)
     n_tokens = sum(map(len, dev))
     msg.info(
         f"{words.total():,} of {n_tokens:,} tokens of dev ({words.total() / n_tokens:.1%}) are "
         f"unknown words: {_counted(words, n_examples) or 'none'}"
     )
-    if characters := checks.unknown_characters(dev, vocabulary):
+    if characters := unknown_characters(dev, vocabulary):
         msg.warn(f"Unknown characters in dev: {_counted(characters, n_examples)}")
 
 
 def _show_tokens(setting: Setting, train: list[Doc], dev: list[Doc], n_examples: int) -> None:
     docs = [*train, *dev]
-    found = checks.cut_otherwise(setting.nlp, progress(docs, "Tokenizing", len(docs)))
+    found = cut_otherwise(setting.nlp, progress(docs, "Tokenizing", len(docs)))
     n_words = sum(n * len(words.split()) for (words, _), n in found.items())
     n_tokens = sum(map(len, docs))
     if not found:
@@ -228,3 +229,73 @@ def _counted(counts: Counter[str], n: int = 5) -> str:
 
 def _some(names: list[str], n: int) -> str:
     return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")
+
+
+class Word(NamedTuple):
+    """A word, and those before and after it; "" where there is none."""
+
+    before: str
+    word: str
+    after: str
+
+
+def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
+    """Return how often each label occurs."""
+    return Counter(label for doc in docs for label in labels_of(doc, attribute) if label)
+
+
+def inconsistent(docs: Iterable[Doc], attribute: str) -> list[tuple[Word, Counter[str]]]:
+    """Return the words that have different labels between the same two words, and how often they
+    have each; those first of which most tokens don't have the most frequent label.
+    """
+    found: dict[Word, Counter[str]] = defaultdict(Counter)
+    for doc in docs:
+        words = ["", *(token.text for token in doc), ""]
+        for i, label in enumerate(labels_of(doc, attribute)):
+            if label:
+                found[Word(*words[i : i + 3])][label] += 1
+    several = [(word, labels) for word, labels in found.items() if len(labels) > 1]
+    return sorted(several, key=lambda item: (-n_deviating(item[1]), item[0]))
+
+
+def n_deviating(labels: Counter[str]) -> int:
+    """Return how many tokens don't have the most frequent label."""
+    return labels.total() - max(labels.values())
+
+
+def unknown_words(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
+    """Return how often each word occurs that a vocabulary lacks."""
+    known = vocabulary.words
+    return Counter(t.text for doc in docs for t in doc if t.text.lower() not in known)
+
+
+def unknown_characters(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
+    """Return how often each character occurs that a vocabulary lacks."""
+    known = vocabulary.characters
+    read = (sign for doc in docs for token in doc for sign in spelling(token.text))
+    return Counter(sign for sign in read if sign not in known)
+
+
+def cut_otherwise(nlp: Language, docs: Iterable[Doc]) -> Counter[tuple[str, str]]:
+    """Return how often what words of the corpus become what other tokens of the tokenizer. Docs are
+    left out whose text isn't known, as they don't say where spaces are.
+    """
+    known = (doc for doc in docs if not doc.has_unknown_spaces)
+    return Counter(pair for doc in known for pair in _differences(doc, nlp.make_doc(doc.text)))
+
+
+def _differences(reference: Doc, doc: Doc) -> Iterator[tuple[str, str]]:
+    common = sorted({token.idx for token in reference} & {token.idx for token in doc})
+    parts = [_between(reference, common), _between(doc, common)]
+    for words, tokens in zip(*parts, strict=True):
+        if words != tokens:
+            yield " ".join(words), " ".join(tokens)
+
+
+def _between(doc: Doc, starts: Sequence[int]) -> list[list[str]]:
+    """Return the tokens from each of some places on; without blank ones."""
+    parts: list[list[str]] = [[] for _ in range(len(starts) + 1)]
+    for token in doc:
+        if not token.is_space:
+            parts[bisect_right(starts, token.idx)].append(token.text)
+    return parts

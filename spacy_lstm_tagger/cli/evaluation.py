@@ -10,10 +10,12 @@ from spacy.language import Language
 from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import minibatch
 
 from ..pipeline.labels import labels_of, score_labels
+from ..pipeline.pairing import describe, make_doc, run_pipeline
 from ..pipeline.tagger import LSTMTagger
-from .loading import progress
+from .io import progress
 
 BATCH_SIZE = 128
 NOT_TAGGED = "(none)"  # the label of tokens that a pipeline left without one
@@ -123,19 +125,19 @@ def _rows(example: Example, attribute: str) -> Iterator[tuple[str, str, float] |
 
 
 def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Iterator[Example]:
-    references = list(references)
-    docs = (
-        nlp.make_doc(reference.text)
-        if own_tokens and not reference.has_unknown_spaces
-        else Doc(
-            nlp.vocab,
-            words=[token.text for token in reference],
-            spaces=[bool(token.whitespace_) for token in reference],
-        )
-        for reference in references
-    )
-    for doc, reference in zip(nlp.pipe(docs, batch_size=BATCH_SIZE), references, strict=True):
-        yield Example(doc, reference)
+    def make(reference: Doc) -> Doc:
+        if own_tokens and not reference.has_unknown_spaces:
+            return make_doc(nlp, reference.text)
+        words = [token.text for token in reference]
+        spaces = [bool(token.whitespace_) for token in reference]
+        return Doc(nlp.vocab, words=words, spaces=spaces)
+
+    for batch in minibatch(references, BATCH_SIZE):
+        for doc, reference in zip(run_pipeline(nlp, batch, make), batch, strict=True):
+            if isinstance(doc, Exception):
+                text = f"'{reference.text:.60}'"
+                raise ValueError(f"the pipeline failed on {text}: {describe(doc)}") from doc
+            yield Example(doc, reference)
 
 
 def _confidence(doc: Doc, attribute: str) -> list[float]:

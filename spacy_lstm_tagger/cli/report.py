@@ -27,9 +27,9 @@ from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
-from .loading import (
-    ATTRIBUTES,
+from .io import (
     load_pipeline,
+    name_of,
     read_corpus,
     require_annotation,
     require_free,
@@ -80,7 +80,7 @@ def write_report(
     _, tagger = find_tagger(loaded[0], component)
     attribute = tagger.attribute
     curve = read_log(log, attribute) if log is not None else None
-    references = read_corpus(corpus, Vocab())
+    references = read_corpus(corpus, Vocab(), as_written=own_tokens)
     require_annotation(references, attribute, corpus)
     seen = read_corpus(train, Vocab()) if train is not None else None
     report: Report = {
@@ -233,7 +233,7 @@ def render_page(report: Report) -> str:
     return environment.get_template("report.html").render(
         report=report,
         written=datetime.fromisoformat(report["written"]).strftime("%d %B %Y").lstrip("0"),
-        what=ATTRIBUTES[report["attribute"]],
+        what=name_of(report["attribute"]),
         axis=curve_axis(report["curve"]["points"]) if report["curve"] else None,
         sure=f"{figures.SURE:.0%}",
         few=FEW_TOKENS,

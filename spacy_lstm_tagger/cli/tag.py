@@ -1,22 +1,30 @@
-"""Files in, the same with labels out: batch by batch, in one process or several."""
+"""The command `tag`: run a pipeline over files, in one process or several."""
 
+import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from zlib import crc32
 
 from spacy.cli._util import import_code, setup_gpu
 from spacy.language import Language
 from spacy.util import minibatch
-from tqdm import tqdm
 from wasabi import msg
 
 from ..batch import bounded_memory, share_out
+from ..pipeline.pairing import describe, run_pipeline
 from ..pipeline.tagger import find_tagger
-from .loading import load_pipeline
-from .reading import Text, find_files, read_texts
-from .writing import WRITERS
+from .conllu import COLUMNS
+from .io import FileProgress, find_files, load_pipeline, read_texts
+from .output import Conllu, DocBins, Format, Jsonl, Output
+from .texts import Text
+
+FORMATS = ("conllu", "jsonl", "spacy")
+N_SHOWN = 10  # texts and files that are named if they could not be tagged
 
 
 class Task(NamedTuple):
@@ -27,32 +35,47 @@ class Task(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some texts of a file, before they are tagged and after it.
+    """Some texts of a file; or why the file can't be read any further.
 
-    texts: The texts; none after it.
-    written: What its file gets of them, once they are tagged.
-    n_texts, n_tokens: How many were tagged.
-    error: Why they could not be read or tagged; "" if they could.
+    position: How many bytes of the file were read.
     """
 
     task: Task
     texts: list[Text]
-    written: Any = None
+    position: int = 0
+    error: str = ""
+
+
+class Tagged(NamedTuple):
+    """What came of a batch.
+
+    packed: What its file gets of it.
+    errors: What is wrong with the texts that could not be tagged.
+    """
+
+    task: Task
+    position: int = 0
+    error: str = ""
+    packed: bytes = b""
     n_texts: int = 0
     n_tokens: int = 0
-    error: str = ""
+    errors: tuple[str, ...] = ()
 
 
 class Done(NamedTuple):
     """What came of a task.
 
-    n_texts, n_tokens: How many were tagged.
-    error: Why the file could not be read; "" if it could.
+    n_texts, n_tokens, n_failed: How many texts and tokens were read; how many texts of these could
+        not be tagged.
+    errors: What is wrong with some of these texts.
+    error: Why there is no output; "" if there is.
     """
 
     task: Task
     n_texts: int
     n_tokens: int
+    n_failed: int
+    errors: list[str]
     error: str = ""
 
 
@@ -79,51 +102,90 @@ def tag_files(
     text_key (str): Where JSONL files have their texts.
     batch_size (int): How many texts to read side by side.
     n_process (int): How many processes share the texts; each loads the pipeline once.
-    resume (bool): Whether to skip the files whose output is there.
+    resume (bool): Whether to go on where another run ended.
     force (bool): Whether to overwrite.
     code (Path | None): Python file to be imported first.
     use_gpu (int): Number of the GPU; -1 for none.
     RETURNS (list[Done]): What was done.
     RAISES: ValueError if something is missing, or would be overwritten, before anything is written;
-        or if a file can't be read, after all others are written.
+        or if a text or a file can't be tagged, after all others are written.
     """
-    if output_format not in WRITERS:
-        raise ValueError(f"the format {output_format!r} must be one of {', '.join(WRITERS)}")
-    tasks = _tasks(paths, output, output_format)
+    if output_format not in FORMATS:
+        raise ValueError(f"the format {output_format!r} must be one of {', '.join(FORMATS)}")
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; name a folder")
-    present = [task for task in tasks if task.target.exists()]
+    tasks = _tasks(paths, output, output_format)
+    present = [task for task in tasks if _is_there(task.target)]
     if present and not (resume or force):
         raise ValueError(
             f"{present[0].target} exists already; use --force to overwrite it, or --resume to go "
-            "on with the files that are not done"
+            "on with what is not done"
         )
     if resume:
         tasks = [task for task in tasks if task not in present]
         msg.info(f"{len(present)} files are done, {len(tasks)} are not")
     if not tasks:
         return []
-    _load(pipeline, code, use_gpu)  # what is wrong with it is said once, and before any work
     load = partial(_load, pipeline, code, use_gpu)
-    run = partial(_tag, load=load, output_format=output_format)
-    batches = _batches(tasks, text_key, batch_size)
-    tagged = share_out(run, batches, n_process=n_process) if n_process > 1 else map(run, batches)
-    done = []
-    with tqdm(desc="Tagging", unit=" tokens", unit_scale=True, delay=2, disable=None) as bar:
-        for task, of_task in groupby(tagged, key=lambda batch: batch.task):
-            done.append(_write(task, of_task, output_format, bar))
-    n_texts, n_tokens = sum(d.n_texts for d in done), sum(d.n_tokens for d in done)
-    n_files = sum(not d.error for d in done)
-    msg.good(f"Tagged {n_tokens:,} tokens of {n_texts:,} texts: {n_files:,} files in {output}")
-    if errors := [d.error for d in done if d.error]:
-        raise ValueError(f"{len(errors)} files were not tagged. {errors[0]}")
+    nlp = load()  # so what is wrong with it is said once, and before any work
+    origin = {
+        "pipeline": [pipeline, crc32(json.dumps(nlp.meta, sort_keys=True, default=str).encode())],
+        "format": [output_format, text_key],
+    }
+    made = _make_format(nlp, output_format, text_key)
+    outputs: dict[Task, Output] = {}
+    batches = _batches(tasks, outputs, origin, text_key, batch_size, resume)
+    run = partial(_tag, load=load, output_format=made)
+    tagged: Iterator[Tagged] = map(run, batches)
+    if n_process > 1:
+        tagged = share_out(run, batches, n_process=n_process)
+    try:
+        with FileProgress([task.source for task in tasks]) as bar:
+            done = [
+                _write(task, outputs.pop(task, None), of_task, made, bar)
+                for task, of_task in groupby(tagged, key=lambda batch: batch.task)
+            ]
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a process was killed, maybe for lack of memory: take fewer (--n-process) or smaller "
+            "batches (--batch-size), and go on with --resume"
+        ) from error
+    finally:
+        for unfinished in outputs.values():
+            unfinished.close()
+    _tell(done, output)
     return done
+
+
+def _tell(done: list[Done], output: Path) -> None:
+    """Say what was done; ValueError if anything failed."""
+    n_texts, n_tokens = sum(d.n_texts - d.n_failed for d in done), sum(d.n_tokens for d in done)
+    files, n_failed = [d for d in done if not d.error], sum(d.n_failed for d in done)
+    n_missing = len(done) - len(files)
+    said = f"Tagged {n_tokens:,} tokens of {n_texts:,} texts: {len(files):,} files in {output}"
+    if not n_failed and not n_missing:
+        msg.good(said)
+        return
+    if n_texts:
+        msg.info(said)
+    errors = [error for d in done for error in (*d.errors, d.error) if error]
+    for error in errors[1:N_SHOWN]:
+        msg.warn(error)
+    parts = [f"{n_missing:,} files were not tagged"] if n_missing else []
+    if n_failed:
+        parts.append(f"{n_failed:,} texts were not tagged; the output says why in their place")
+    raise ValueError(f"{', and '.join(parts)}. {errors[0]}" if errors else ", and ".join(parts))
 
 
 def _tasks(paths: list[Path], output: Path, output_format: str) -> list[Task]:
     """Name the output of each file; ValueError if two would have the same one."""
+    for path in paths:
+        if path.is_dir() and path.resolve() == output.resolve():
+            raise ValueError(
+                f"{path} would be read and written; name another folder for the output"
+            )
     tasks: dict[Path, Task] = {}
-    for source, name in find_files(paths):
+    for source, name in find_files(paths, output):
         target = output / name.with_suffix(f".{output_format}")
         if target in tasks:
             raise ValueError(f"{tasks[target].source} and {source} would both become {target}")
@@ -133,6 +195,13 @@ def _tasks(paths: list[Path], output: Path, output_format: str) -> list[Task]:
             )
         tasks[target] = Task(source, target)
     return list(tasks.values())
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its name is too long, as will be said in its turn
+        return False
 
 
 @lru_cache(maxsize=1)
@@ -145,49 +214,95 @@ def _load(pipeline: str, code: Path | None, use_gpu: int) -> Language:
     return nlp
 
 
-def _batches(tasks: list[Task], text_key: str, batch_size: int) -> Iterator[Batch]:
-    """Read the files; each becomes one batch at least. A file that can't be read ends with a batch
-    that says why."""
+def _make_format(nlp: Language, output_format: str, text_key: str) -> Format:
+    if output_format == "jsonl":
+        return Jsonl(text_key)
+    if output_format == "spacy":
+        return DocBins()
+    assigned = {name for pipe in nlp.pipe_names for name in nlp.get_pipe_meta(pipe).assigns}
+    return Conllu([i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned])
+
+
+def _batches(
+    tasks: list[Task],
+    outputs: dict[Task, Output],
+    origin: dict[str, object],
+    text_key: str,
+    batch_size: int,
+    resume: bool,
+) -> Iterator[Batch]:
+    """Read the files, and open their outputs. The last batch of each is empty, and says why the
+    file can't be read to its end, if so.
+    """
     for task in tasks:
+        position = 0
+
+        def show(n_bytes: int) -> None:
+            nonlocal position
+            position = n_bytes
+
         error = ""
         try:
-            for texts in minibatch(read_texts(task.source, text_key), batch_size):
-                yield Batch(task, texts)
-        except (OSError, ValueError) as reason:
-            error = str(reason)
-        yield Batch(task, [], error=error)
+            info = task.source.stat()
+            file = [str(task.source.resolve()), info.st_size, info.st_mtime_ns]
+            opened = Output(task.target, {**origin, "source": file}, resume=resume)
+            outputs[task] = opened
+            texts = islice(read_texts(task.source, text_key, show), opened.done.n_texts, None)
+            for batch in minibatch(texts, batch_size):
+                yield Batch(task, batch, position)
+        except Exception as reason:  # whatever a damaged file leads to
+            error = describe(reason)
+            if str(task.source) not in error:
+                error = f"{task.source}: {error}"
+        yield Batch(task, [], position, error)
 
 
-def _tag(batch: Batch, *, load: Callable[[], Language], output_format: str) -> Batch:
+def _tag(batch: Batch, *, load: Callable[[], Language], output_format: Format) -> Tagged:
     """Tag a batch, and return no Docs: what the file gets of them travels faster."""
-    if batch.error:
-        return batch
+    if not batch.texts:
+        return Tagged(batch.task, batch.position, batch.error)
     nlp = load()
-    try:
-        with bounded_memory(nlp):
-            docs = [text.to_doc(nlp) for text in batch.texts]
-            docs = list(nlp.pipe(docs, batch_size=max(len(docs), 1)))
-            written = WRITERS[output_format].made_of(docs, batch.texts)
-            n_tokens = sum(map(len, docs))
-    except (OSError, ValueError) as error:
-        return Batch(batch.task, [], error=str(error))
-    return Batch(batch.task, [], written, len(batch.texts), n_tokens)
+    rows, errors, n_tokens = [], [], 0
+    with bounded_memory(nlp):
+        docs = run_pipeline(nlp, batch.texts, lambda text: text.to_doc(nlp))
+        for text, doc in zip(batch.texts, docs, strict=True):
+            try:
+                if isinstance(doc, Exception):
+                    raise doc
+                rows.append(output_format.row(doc, text))
+                n_tokens += len(doc)
+            except Exception as error:
+                errors.append(f"{text.where}: {describe(error)}")
+                rows.append(output_format.failed_row(text, errors[-1]))
+        packed = output_format.pack(rows)
+    return Tagged(batch.task, batch.position, "", packed, len(batch.texts), n_tokens, tuple(errors))
 
 
-def _write(task: Task, batches: Iterable[Batch], output_format: str, bar: tqdm) -> Done:
-    """Write the file of a task; an error, or an interruption, leaves no unfinished one."""
-    n_texts, n_tokens, error = 0, 0, ""
-    writer = WRITERS[output_format](task.target)
+def _write(
+    task: Task,
+    output: Output | None,
+    batches: Iterable[Tagged],
+    output_format: Format,
+    bar: FileProgress,
+) -> Done:
+    """Write the file of a task."""
+    errors: list[str] = []
+    error = ""
     try:
         for batch in batches:
             error = error or batch.error
-            if not error:
-                writer.add(batch.written)
-                n_texts += batch.n_texts
-                n_tokens += batch.n_tokens
-                bar.update(batch.n_tokens)
-        if not error:
-            writer.finish()
+            errors += batch.errors[: N_SHOWN - len(errors)]
+            bar.show(task.source, batch.position)
+            if output is not None and batch.n_texts and not error:
+                output.add(batch.packed, batch.n_texts, batch.n_tokens, len(batch.errors))
+        if output is not None and not error:
+            output.finish(output_format)
+    except OSError as reason:
+        error = f"{task.target}: {describe(reason)}"
+        deque(batches, maxlen=0)
     finally:
-        writer.discard()
-    return Done(task, n_texts, n_tokens, error)
+        if output is not None:
+            output.close()
+    if output is None or error:
+        return Done(task, 0, 0, 0, [], error)
+    return Done(task, output.done.n_texts, output.done.n_tokens, output.done.n_failed, errors)

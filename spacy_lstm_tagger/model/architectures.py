@@ -186,7 +186,7 @@ def _begin_update(model: DocModel, docs: list[Doc]) -> tuple[Floats2d, Callable[
 def _predict(model: DocModel, docs: list[Doc]) -> Floats2d:
     """Return (tokens, width) the network's output for all Docs; zeros for whitespace."""
     n_tokens = sum(map(len, docs))
-    predicted = model.ops.alloc2f(n_tokens, model.get_dim("nO"))
+    predicted = model.ops.alloc2f(n_tokens, network_of(model).output_width)
     for tokens, outputs in predict_parts(model, docs):
         if predicted.shape[1] != outputs.shape[1]:  # labels were added meanwhile
             predicted = model.ops.alloc2f(n_tokens, outputs.shape[1])

@@ -3,9 +3,7 @@
 Of any model, with a CRF or without, some sequences of labels can be excluded: see `constrain`.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from threading import RLock
 from typing import Any
 
 import numpy
@@ -15,6 +13,7 @@ from thinc.util import get_torch_default_device
 
 from ..prediction.crf import k_best, log_marginals, viterbi
 from .compat import crf, require_torch, runtime
+from .shim import resizing
 from .types import Bools2d, DocModel, Floats2d, Ints1d
 from .windows import cut, lengths_of
 from .word_types import WordTypes
@@ -22,19 +21,6 @@ from .word_types import WordTypes
 IS_CRF = "is_crf"  # an attribute of the model; `Model.copy` would lose a reference
 PAIRS = "allowed_pairs"  # an attribute, too: what `constrain` was given
 TRAINING_WINDOW = 32  # tokens that are one sequence in training; many side by side are fast
-
-# Held while labels are added, and while transitions are read: threads see all labels or none of
-# the new ones.
-_resizing = RLock()
-
-
-def _renew_lock() -> None:
-    global _resizing
-    _resizing = RLock()
-
-
-if hasattr(os, "register_at_fork"):  # another thread of the parent may have held it
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def with_crf(emitter: DocModel) -> DocModel:
@@ -146,6 +132,9 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
         model.set_dim("nO", Y[0].shape[1])
     if model.has_dim("nO"):
         n_labels = model.get_dim("nO")
+        for name, _ in list(_blocks(model)):
+            model.set_param(name, None)
+        model.id = Model("", forward).id  # optimizers must not know it, if it was trained before
         _set_blocks(model, {"transitions": model.ops.alloc2f(n_labels, n_labels)})
 
 
@@ -198,7 +187,7 @@ def resize_output(model: DocModel, n_labels: int) -> DocModel:
 
     The new transitions are a separate parameter, so optimizers have nothing to resize.
     """
-    with _resizing:
+    with resizing():
         emitter = emitter_of(model)
         emitter.attrs["resize_output"](emitter, n_labels)
         old = to_numpy(transitions_of(model))
@@ -220,7 +209,7 @@ def join_transitions(model: DocModel) -> None:
 
 def transitions_of(model: DocModel) -> Floats2d:
     """Return (labels, labels) the score of going from one label to another."""
-    with _resizing:
+    with resizing():
         n_labels = model.get_dim("nO")
         transitions = model.ops.alloc2f(n_labels, n_labels)
         for _, block in _blocks(model):
@@ -237,7 +226,7 @@ def _blocks(model: DocModel) -> Iterator[tuple[str, Floats2d]]:
 
 
 def _set_blocks(model: DocModel, blocks: dict[str, Floats2d]) -> None:
-    with _resizing:
+    with resizing():
         old = dict(_blocks(model))
         gradients = {name: model.get_grad(name) for name in old if model.has_grad(name)}
         for name in old:

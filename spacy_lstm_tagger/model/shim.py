@@ -1,7 +1,9 @@
 """The shim that holds a network in a Thinc model: training, prediction, growth, saving, threads."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy
@@ -11,6 +13,7 @@ from thinc.util import get_torch_default_device
 
 from ..prediction.config import EncoderConfig, Sizes, TaggerConfig
 from ..prediction.reader import Reader, reader_of
+from .compaction import DROPPED, compact
 from .compat import encoder, require_torch, runtime, torch
 from .types import DocModel, Floats2d, Ints1d, Keys1d, TypeIds, Windows
 from .vocabulary import KINDS, UNKNOWN, News, Vocabulary, merge
@@ -18,7 +21,26 @@ from .weights import Snapshot, load, save
 
 Describe = Callable[[list[int], Vocabulary], TypeIds]
 
+# Held while a network or a CRF gets more words or labels, and while all weights are read.
+_resizing = RLock()
+
 EMBEDDINGS = ("words.weight", "affixes.weight", "characters.embedding.weight")  # as in KINDS
+
+
+def _renew_lock() -> None:
+    global _resizing
+    _resizing = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # another thread of the parent may have held it
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+@contextmanager
+def resizing() -> Iterator[None]:
+    """Let no other thread resize or prepare a network meanwhile."""
+    with _resizing:
+        yield
 
 
 class Prepared(NamedTuple):
@@ -75,6 +97,12 @@ class NetworkShim(PyTorchShim):
         return self._sizes.vector_width
 
     @property
+    def output_width(self) -> int:
+        """Width of the network's output; ValueError if there is no network yet."""
+        sizes = self._sizes
+        return sizes.n_labels if isinstance(self.config, TaggerConfig) else self.config.width
+
+    @property
     def network(self) -> Any:
         """The PyTorch network; made when it is first needed, if the weights were loaded."""
         snapshot = self._require_snapshot()
@@ -97,7 +125,7 @@ class NetworkShim(PyTorchShim):
         return next(self.network.parameters()).device
 
     def build(self, vocabulary: Vocabulary, *, vector_width: int = 0, n_labels: int = 0) -> None:
-        """Make the network, with random weights.
+        """Make the network, with random weights. Optimizers of an earlier network start afresh.
 
         vocabulary (Vocabulary): The vocabulary.
         vector_width (int): Width of the static vectors, if it reads any.
@@ -108,6 +136,7 @@ class NetworkShim(PyTorchShim):
         with self._changing(), torch.device("cpu"):
             network = encoder.network_of(self.config, sizes).to(get_torch_default_device())
             self._snapshot = Snapshot(sizes, vocabulary, None, network)
+        self._renew_id()
 
     def take_over(self, pretrained: "NetworkShim") -> None:
         """Take over the words and the weights of an encoder, and make a new output layer.
@@ -138,7 +167,7 @@ class NetworkShim(PyTorchShim):
         """
         network, snapshot, vocabulary = self.network, self._snapshot, self.vocabulary
         sizes = vocabulary.sizes_with(news)
-        with self._changing():
+        with resizing(), self._changing():
             network.grow(**sizes)
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(**sizes))
         vocabulary.learn(news)
@@ -146,19 +175,32 @@ class NetworkShim(PyTorchShim):
     def grow_output(self, n_labels: int) -> None:
         """Add labels at the end."""
         network, snapshot = self.network, self._snapshot
-        with self._changing():
+        with resizing(), self._changing():
             network.grow_output(n_labels)
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
 
+    def compact(self, dropped: float = DROPPED) -> None:
+        """Make the network smaller; see `compaction.compact`. It can be trained further."""
+        weights = self._require_snapshot().all_weights()
+        vocabulary, weights = compact(self.vocabulary, weights, dropped)
+        sizes = self._sizes._replace(**vocabulary.sizes)
+        self._snapshot = Snapshot(sizes, vocabulary, weights)
+        self._version = object()
+        self._renew_id()
+
     def prepare(self) -> Prepared:
         """Return the network, prepared for prediction on a CPU; ValueError if there is none yet."""
-        version, prepared = self._version, self._prepared
-        if prepared is None or prepared.version is not version:
-            snapshot, vocabulary = self._require_snapshot(), self.vocabulary
-            # If the weights change meanwhile, the version is outdated, and this is used only once.
-            reader = reader_of(self.config, snapshot.finite_weights())
-            self._prepared = prepared = Prepared(version, vocabulary, reader)
-        return prepared
+        prepared = self._prepared
+        if prepared is not None and prepared.version is self._version:
+            return prepared
+        with resizing():
+            version, prepared = self._version, self._prepared
+            if prepared is None or prepared.version is not version:
+                snapshot, vocabulary = self._require_snapshot(), self.vocabulary
+                # If the weights change meanwhile, the version is outdated: this is used only once.
+                reader = reader_of(self.config, snapshot.finite_weights())
+                self._prepared = prepared = Prepared(version, vocabulary, reader)
+            return prepared
 
     def predict(  # type: ignore[override]  # types are described only if they are not cached
         self, keys: Keys1d, parts: Iterable[tuple[Ints1d, Windows]], describe: Describe

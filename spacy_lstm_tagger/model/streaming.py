@@ -35,6 +35,11 @@ class WordReader:
         self._vocabulary = prepared.vocabulary
         self.lookahead, self.n_labels = self._reader.config.lookahead, self._reader.width
 
+    @property
+    def checksum(self) -> int:
+        """A checksum of the weights."""
+        return self._reader.checksum
+
     def start(self) -> list[Floats3d]:
         """Return the state before the first word: (2, 1, width) for each layer."""
         return self._reader.start()

@@ -1,6 +1,6 @@
 """Active learning: the sentences or tokens that a tagger is least sure about."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from thinc.types import Floats2d
 
+from .pairing import make_doc, run_pipeline
 from .probabilities import check_number, space_label
-from .tagger import find_tagger
+from .tagger import LSTMTagger, find_tagger
 
 BATCH_SIZE = 256
 LEVELS = ("sentence", "token")
@@ -77,6 +79,7 @@ def uncertain(
     measure: str = "entropy",
     component: str | None = None,
     batch_size: int = BATCH_SIZE,
+    on_error: Callable[[int, Exception], object] | None = None,
 ) -> list[Uncertain]:
     """Choose what to annotate next. The stream is read once, and only what may be chosen is kept.
 
@@ -91,6 +94,8 @@ def uncertain(
     measure (str): "entropy", "margin" or "confidence".
     component (str | None): Name of the tagger; None for the first one.
     batch_size (int): How many texts to read at a time.
+    on_error (Callable[[int, Exception], object] | None): Takes the number of a text that can't be
+        tagged, and the error; None to raise it.
     RETURNS (list[Uncertain]): The chosen ones, the least sure first.
     RAISES: ValueError if a setting is wrong, or if there is no such component.
     """
@@ -101,7 +106,7 @@ def uncertain(
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")
     chosen: dict[tuple[str, ...], Uncertain] = {}
-    for text in _read(nlp, texts, component, MEASURES[measure], batch_size):
+    for text in _read(nlp, texts, component, MEASURES[measure], batch_size, on_error):
         doc = text.doc
         for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
             for key, found in _candidates(text, sentence, level):
@@ -133,20 +138,54 @@ def _read(
     component: str | None,
     measure: Callable[[Floats], Floats],
     batch_size: int,
+    on_error: Callable[[int, Exception], object] | None,
 ) -> Iterator[_Text]:
     """Yield each text that is not empty."""
     name, tagger = find_tagger(nlp, component)
-    docs = enumerate(nlp.pipe(texts, batch_size=batch_size, disable=[name]))
-    while batch := list(islice(docs, batch_size)):
-        found = tagger.predict_probabilities([doc for _, doc in batch])
-        labels = [*tagger.labels, space_label(tagger.attribute)]
-        for (number, doc), probabilities in zip(batch, found, strict=True):
-            if len(doc):
-                is_space = doc.to_array(IS_SPACE) == 1
-                scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
-                best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()
-                confidences = numpy.where(is_space, 1, probabilities.max(axis=1)).tolist()
-                yield _Text(number, doc, scores, [labels[i] for i in best], confidences)
+    numbered = enumerate(texts)
+    while batch := list(islice(numbered, batch_size)):
+        docs = run_pipeline(nlp, batch, lambda item: _make_doc(nlp, item[1]), disable=[name])
+        for (number, _), found in zip(batch, _probabilities(tagger, docs), strict=True):
+            if not isinstance(found, Exception):
+                if len(found[0]):
+                    yield _text_of(number, *found, tagger, measure)
+            elif on_error is None:
+                raise found
+            else:
+                on_error(number, found)
+
+
+def _make_doc(nlp: Language, text: str | Doc) -> Doc:
+    return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
+
+
+def _probabilities(
+    tagger: LSTMTagger, docs: Sequence[Doc | Exception]
+) -> list[tuple[Doc, Floats2d] | Exception]:
+    """Return each Doc with the probabilities of its labels, or the error that it causes."""
+    good = [doc for doc in docs if isinstance(doc, Doc)]
+    try:
+        found = iter(tagger.predict_probabilities(good))
+        return [(doc, next(found)) if isinstance(doc, Doc) else doc for doc in docs]
+    except Exception as error:  # of a Doc, maybe
+        if len(docs) == 1:
+            return [error]
+    return [result for doc in docs for result in _probabilities(tagger, [doc])]
+
+
+def _text_of(
+    number: int,
+    doc: Doc,
+    probabilities: Floats2d,
+    tagger: LSTMTagger,
+    measure: Callable[[Floats], Floats],
+) -> _Text:
+    labels = [*tagger.labels, space_label(tagger.attribute)]
+    is_space = doc.to_array(IS_SPACE) == 1
+    scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
+    best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()
+    confidences = numpy.where(is_space, 1, probabilities.max(axis=1)).tolist()
+    return _Text(number, doc, scores, [labels[i] for i in best], confidences)
 
 
 def _candidates(

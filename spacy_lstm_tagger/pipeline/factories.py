@@ -9,6 +9,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from .labels import FACTORIES, LABEL_FACTORY, score_labels
+from .listeners import remember_pipeline
 from .tagger import LSTMTagger
 
 EXTENSION = "label"  # the default of the setting `extension`: labels are in token._.label
@@ -31,6 +32,7 @@ def _make_factory(attribute: str | None) -> Callable[..., LSTMTagger]:
     """
 
     def make(nlp: Language, name: str, model: Model, **settings: Any) -> LSTMTagger:
+        remember_pipeline(nlp)
         own = settings.pop("extension") if attribute is None else attribute
         return LSTMTagger(nlp.vocab, model, name, attribute=own, **settings)
 

@@ -23,6 +23,7 @@ from .probabilities import (
     space_label,
     store,
 )
+from .soft_labels import soft_labels
 from .spans import MarkedSpan, mark, repair, score_spans, spans_of, write_spans
 
 EMPTY = numpy.zeros(0, dtype="int64")
@@ -167,10 +168,13 @@ def affirmed(gold: set[str], neg_prefix: str) -> set[str]:
 def labels_to_learn(
     examples: Iterable[Example], attribute: str, neg_prefix: str, scheme: str | None = None
 ) -> set[str]:
-    """Return the labels that the gold annotation affirms or denies. Arguments: see
-    `labels_of_words`.
+    """Return the labels that the gold annotation affirms or denies, and the soft labels.
+    Arguments: see `labels_of_words`.
     """
-    return affirmed(gold_labels(examples, attribute, scheme), neg_prefix)
+    examples = list(examples)
+    soft = [soft_labels(example.reference, attribute) for example in examples]
+    taught = {label for one in soft if one is not None for label in one.labels}
+    return affirmed(gold_labels(examples, attribute, scheme), neg_prefix) | taught
 
 
 def read_examples(get_examples: Callable[[], Iterable[Example]]) -> list[Example]:
@@ -214,9 +218,9 @@ def check_any(labels: Sequence[str], examples: Sequence[Example], attribute: str
     raise ValueError(f"no {attribute} found in the training examples; {'; '.join(remedies)}")
 
 
-def check_known(gold: set[str], labels: Sequence[str], neg_prefix: str) -> None:
-    """Raise a ValueError if gold labels affirm or deny labels that the component lacks."""
-    unknown = affirmed(gold, neg_prefix).difference(labels)
+def check_known(used: set[str], labels: Sequence[str], neg_prefix: str) -> None:
+    """Raise a ValueError if training uses labels that the component lacks."""
+    unknown = used.difference(labels)
     if unknown:
         raise ValueError(
             "the training data have labels that the component lacks: "

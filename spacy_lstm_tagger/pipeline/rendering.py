@@ -1,56 +1,71 @@
 """Rendering of a tagged Doc as HTML."""
 
+import unicodedata
 from collections.abc import Iterator
 from html import escape
-from zlib import crc32
 
 from spacy.morphology import Morphology
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc, Span, Token
 from spacy.util import is_in_jupyter
 
 from .labels import FACTORIES, LABEL_FACTORY, has_labels, labels_of
 from .probabilities import check_number, confidence, k_best, register_extensions
 
+JOINER = "\u200d"
+MODIFIERS = {chr(i) for i in range(0x1F3FB, 0x1F400)}  # colours of the skin
+FLAG_LETTERS = {chr(i) for i in range(0x1F1E6, 0x1F200)}  # two make a flag
+SURE = 0.9  # tokens whose label is less probable show other labels, too
 STYLE = """
-.lstm-tags { line-height: 3.1; color: #1b1f24; background: #fff; padding: .5rem; }
-.lstm-tags .token { position: relative; display: inline-block; line-height: 1.3; margin: 0 .1rem;
-  padding: .1rem .3rem; border-radius: .25rem; text-align: center;
-  background: hsl(var(--hue) var(--sure) 86%); }
-.lstm-tags .label { display: block; font: 700 .7rem system-ui, sans-serif; }
-.lstm-tags .best { display: none; position: absolute; z-index: 1; top: 100%; left: 0; margin: 0;
-  padding: .3rem .6rem; list-style: none; text-align: left; white-space: nowrap;
-  font: .8rem system-ui, sans-serif; color: #1b1f24; background: #fff; border: 1px solid #57606a; }
-.lstm-tags .token:hover .best, .lstm-tags .token:focus .best { display: block; }
-.lstm-tags .token:focus { outline: 3px solid #0550ae; }
+.lstm-tags { --back: #fff; --text: #16181d; --soft: #5b6370; --line: #e3e6ea; --raised: #f4f5f7;
+  --tint: #dcdefb; --on-tint: #2b2f8f; --accent: #4a4fd8;
+  display: flex; flex-wrap: wrap; gap: .7rem .4rem; padding: 1rem; border-radius: .5rem;
+  color: var(--text); background: var(--back); font: 1rem/1.4 system-ui, sans-serif; }
+.lstm-tags .token { max-width: 100%; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.lstm-tags .word { display: block; padding: 0 .35rem; }
+.lstm-tags .space { white-space: pre; }
+.lstm-tags .line { flex-basis: 100%; height: 0; overflow: hidden; }
+.lstm-tags .label { display: flex; gap: .6rem; justify-content: space-between; direction: ltr;
+  margin-top: 2px; padding: .1rem .35rem; border-radius: .25rem; color: var(--soft);
+  background: linear-gradient(var(--bar), var(--bar)) no-repeat 0 / var(--share, 0) 100%;
+  background-color: var(--raised);
+  font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace; --bar: var(--line); }
+.lstm-tags .unsure .word { font-weight: 600; text-decoration: underline dashed var(--accent) 1.5px;
+  text-underline-offset: .25em; }
+.lstm-tags .chosen { color: var(--on-tint); font-weight: 700; --bar: var(--tint); }
 @media (prefers-color-scheme: dark) {
-  .lstm-tags, .lstm-tags .best { color: #e6edf3; background: #0d1117; }
-  .lstm-tags .token { background: hsl(var(--hue) var(--sure) 24%); }
-  .lstm-tags .token:focus { outline-color: #79b8ff; }
+  .lstm-tags { --back: #101216; --text: #e9ebef; --soft: #a9b0bc; --line: #31363f;
+    --raised: #1c2027; --tint: #34387a; --on-tint: #d6d8ff; --accent: #8f94ff; }
 }
 """
 PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>Labels</title>
-<style>:root {{ color-scheme: light dark; }}</style></head>
-<body><main><h1>Labels</h1>{body}</main></body>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ max-width: 60rem; margin: 0 auto; padding: 1rem; font-family: system-ui, sans-serif; }}
+h1 {{ padding: 0 1rem; font-size: 1.25rem; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #101216; color: #e9ebef; }} }}
+</style></head>
+<body><main><h1>{title}</h1>{body}</main></body>
 </html>
 """
+TITLES = {"tag": "Tags", "pos": "Parts of speech", "morph": "Morphological features"}
 
 
 def render(
     doc: Doc, *, attribute: str = "tag", k: int = 3, page: bool = False, jupyter: bool | None = None
 ) -> str | None:
-    """Show a Doc with its labels, in a notebook or as HTML. If the Doc has probabilities
-    (`store_probabilities = true`), less probable labels are paler, and a token shows its k best
-    labels when the pointer or the focus is on it.
+    """Show a Doc with its labels: in a notebook, or as HTML. If the Doc has probabilities
+    (`store_probabilities = true`), tokens whose label is less than 90% probable are emphasised, and
+    show their k best labels.
 
     doc (Doc): The tagged Doc.
     attribute (str): "tag", "pos", "morph", or the name of an extension.
-    k (int): How many labels of a token to show at most.
-    page (bool): Whether to return a whole page, not only the element that shows the Doc.
-    jupyter (bool | None): Whether to display it in a notebook; None to detect one.
-    RETURNS (str | None): The HTML; None if it was displayed.
+    k (int): Maximum number of labels of such a token.
+    page (bool): Whether to return a complete page.
+    jupyter (bool | None): Whether to display the HTML in a notebook. None detects notebooks.
+    RETURNS (str | None): The HTML, or None if it was displayed.
     RAISES: ValueError if k is less than 1, or the Doc has no such annotation.
     """
     if not has_labels(doc, attribute):
@@ -64,7 +79,7 @@ def render(
     language = f' lang="{escape(doc.lang_)}"' if doc.lang_ not in ("", "xx") else ""
     html = f'<style>{STYLE}</style><div class="lstm-tags" dir="auto"{language}>{tokens}</div>'
     if page:
-        html = PAGE.format(body=html)
+        html = PAGE.format(title=TITLES[attribute], body=html)
     if jupyter or (jupyter is None and is_in_jupyter()):
         from IPython.display import HTML, display
 
@@ -74,27 +89,52 @@ def render(
 
 
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
-    for token, label in zip(doc, labels_of(doc, attribute), strict=True):
-        if label and label != Morphology.EMPTY_MORPH and not token.is_space:
-            yield _token(token, label, attribute, n_best)
-        else:
-            yield escape(token.text)
-        yield escape(token.whitespace_) + "<wbr>"
+    labels = labels_of(doc, attribute)
+    for span in _characters(doc):
+        token, label, word = span[0], labels[span.start], escape(_visible(span.text))
+        if not word.strip():
+            kind = "line" if "\n" in word else "space"
+            yield f'<span class="{kind}">{word}</span>'
+            continue
+        sure = confidence(attribute, token) if label and n_best else 1.0
+        kind = "token" if sure >= SURE else "token unsure"
+        shown = "".join(_labels(token, label, sure, attribute, n_best))
+        yield f'<span class="{kind}"><span class="word">{word}</span> {shown}</span> '
 
 
-def _token(token: Token, label: str, attribute: str, n_best: int) -> str:
-    sure = confidence(attribute, token) if n_best else 1.0
-    best = k_best(token, n_best, attribute=attribute) if n_best else []
-    rows = "".join(f"<li>{escape(name)} {share:.2f}</li>" for name, share in best)
-    shown = f'<ul class="best">{rows}</ul>' if rows else ""
-    focus = ' tabindex="0"' if best else ""
-    return (
-        f'<span class="token"{focus} style="--hue: {_hue(label)}; --sure: {round(100 * sure)}%">'
-        f'{escape(token.text)} <span class="label">{escape(label)}</span>'
-        f"{shown}</span>"
-    )
+def _characters(doc: Doc) -> Iterator[Span]:
+    """Yield tokens, joining those that look like one character, such as emoji with joiners."""
+    start = 0
+    for i in range(1, len(doc) + 1):
+        if i < len(doc) and not doc[i - 1].whitespace_ and _joins(doc[i - 1].text, doc[i].text):
+            continue
+        yield doc[start:i]
+        start = i
 
 
-def _hue(label: str) -> int:
-    """Return the hue of a label, the same in all Docs."""
-    return crc32(label.encode("utf8")) * 137 % 360
+def _visible(word: str) -> str:
+    """Return the numbers of a word's characters if none can be seen, such as U+200B."""
+    can_be_seen = any(unicodedata.category(letter)[0] not in "CZM" for letter in word)
+    if can_be_seen or not word.strip():
+        return word
+    return " ".join(f"U+{ord(letter):04X}" for letter in word)
+
+
+def _joins(left: str, right: str) -> bool:
+    is_modifier = right[0] in MODIFIERS or unicodedata.category(right[0]) in ("Mn", "Me", "Cf")
+    return is_modifier or left[-1] == JOINER or (left in FLAG_LETTERS and right in FLAG_LETTERS)
+
+
+def _labels(token: Token, label: str, sure: float, attribute: str, n_best: int) -> Iterator[str]:
+    """Yield the label of a token, and if it isn't sure, others of the n best with probabilities."""
+    if sure >= SURE:
+        if label not in ("", Morphology.EMPTY_MORPH):
+            yield f'<span class="label">{escape(label)}</span>'
+        return
+    others = [pair for pair in k_best(token, n_best, attribute=attribute) if pair[0] != label]
+    for name, share in [(label, sure), *others][:n_best]:
+        kind = "label chosen" if name == label else "label"
+        yield (
+            f'<span class="{kind}" style="--share: {share:.0%}">{escape(name)} '
+            f"<span>{share:.0%}</span></span> "
+        )

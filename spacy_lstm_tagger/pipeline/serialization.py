@@ -57,7 +57,7 @@ def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
     """Save a component to a folder, which is made if need be."""
     exclude = _names(exclude)
     path.mkdir(parents=True, exist_ok=True)
-    for name, data in _save(tagger, exclude, encoder_checksums(tagger.model, path.parent)).items():
+    for name, data in _save(tagger, exclude, encoder_checksums(tagger.model)).items():
         (path / name).write_bytes(data)
     if "vocab" not in exclude:
         tagger.vocab.to_disk(path / "vocab", exclude=exclude)

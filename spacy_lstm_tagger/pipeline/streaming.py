@@ -40,7 +40,7 @@ class TokenStream:
             word, and its probability.
         space_label (str): The label of whitespace.
         state (dict[str, Any] | None): The `state` of another stream, to continue from.
-        RAISES: ValueError if the state is not one of the same model.
+        RAISES: ValueError if the state is damaged, or of a model with other weights.
         """
         self._reader, self._decide, self._space_label = reader, decide, space_label
         self._states = reader.start()
@@ -87,6 +87,7 @@ class TokenStream:
         """
         self._check_open()
         return {
+            "model": self._reader.checksum,
             "layers": [state[:, 0].tolist() for state in self._states],
             "words": list(self._words),
             "scores": [scores.tolist() for scores in self._scores],
@@ -115,8 +116,13 @@ class TokenStream:
             layers = [numpy.asarray(layer, dtype="float32")[:, None] for layer in state["layers"]]
             scores = [numpy.asarray(partial, dtype="float32") for partial in state["scores"]]
             words = [str(word) for word in state["words"]]
+            checksum = state["model"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ValueError(f"this is not the state of a stream: {state!r:.80}") from error
+        if checksum != self._reader.checksum:
+            raise ValueError(
+                "this state is of a stream of another model, or of other weights: begin another one"
+            )
         if not all(numpy.isfinite(values).all() for values in (*layers, *scores)):
             raise ValueError("this state of a stream has values that are not finite")
         expected = [values.shape for values in self._states]
@@ -124,5 +130,5 @@ class TokenStream:
         expected += [(self._reader.n_labels,)] * n_words
         found = [values.shape for values in (*layers, *scores)]
         if found != expected or n_words > self._reader.lookahead:
-            raise ValueError("this state is of a stream of another model")
+            raise ValueError("this state of a stream is damaged: its numbers do not fit the model")
         self._states, self._words, self._scores = layers, words, scores

@@ -33,6 +33,7 @@ from .decoding import (
 from .extensions import register_label
 from .labels import (
     FACTORIES,
+    affirmed,
     aligned_labels,
     annotate,
     check_any,
@@ -44,16 +45,16 @@ from .labels import (
     score_labels,
 )
 from .listeners import check_read, check_rehearsal, check_widths
-from .loss import check_finite, label_loss
+from .loss import add_soft_labels, check_finite, label_loss
 from .probabilities import (
     check_number,
     register_extensions,
     require_extensions,
     space_label,
 )
+from .soft_labels import aligned_soft_labels
 from .spans import SCHEMES, allowed_pairs, partners, scheme_of
 from .streaming import TokenStream
-from .teachers import Teachers, check_taught
 
 
 class LSTMTagger(Tagger):
@@ -78,8 +79,8 @@ class LSTMTagger(Tagger):
         spans: str | None = None,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
-        """Create the component. The keyword arguments but `attribute` are the settings of its
-        factories; what is changed later is not saved.
+        """Create the component. The keyword arguments except `attribute` are the settings of its
+        factories; later changes are not saved.
 
         vocab (Vocab): The pipeline's vocab.
         model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
@@ -125,7 +126,6 @@ class LSTMTagger(Tagger):
             with self._named_in_errors():
                 register_label(attribute)
         self._n_steps = 0
-        self._teachers: Teachers | None = None
         register_extensions(attribute)
         register_allowed(attribute)
         self.new_labels = new_labels
@@ -264,41 +264,32 @@ class LSTMTagger(Tagger):
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
         pretrained: str | Path | None = None,
-        teachers: Sequence[str | Path] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the network.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels; None for those of the examples and of the
-            teachers.
+        labels (Sequence[str] | None): The labels; None for those of the examples: gold
+            labels, and those that teachers gave.
         lexicon (dict[str, list[str]] | None): The labels that each word form can have, exactly as
             it is spelled; other forms can have any.
         pretrained (str | Path | None): A file that `spacy pretrain` saved, of a `tok2vec` with the
             architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
             starts with its words and weights.
-        teachers (Sequence[str | Path] | None): Trained pipelines, installed or folders. The mean
-            of their probabilities is what this component learns for a token without a gold label,
-            as in raw text, and a part of what it learns for the others. They teach until it is
-            initialized again or loaded, and are not saved with it.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels; if a
             label can't be one of the attribute's; if the lexicon gives a form no label, or one
-            that the component lacks; if the model listens to a component of another width; if
-            the pretrained weights belong to another model; or if the teachers are not a list, can't
-            be loaded, or have labels that the component lacks.
+            that the component lacks; if the model listens to a component of another width; or
+            if the pretrained weights belong to another model.
         """
         with self._named_in_errors():
             if nlp is not None:
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
-            loaded = None if teachers is None else Teachers(teachers, self.attribute)
-            taught = set() if loaded is None else loaded.labels
             if labels is None:
-                labels = self._labels_to_learn(examples, taught)
+                labels = self._labels_to_learn(examples)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
-            check_taught(taught, self.labels)
             self._check_spans(examples)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0
@@ -310,7 +301,6 @@ class LSTMTagger(Tagger):
         if pretrained is not None:
             with self._named_in_errors():
                 take_pretrained(self.model, Path(pretrained))
-        self._teachers = loaded
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; no prediction changes until it is trained.
@@ -333,8 +323,8 @@ class LSTMTagger(Tagger):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from a batch. With `new_labels` = "add", first add the gold labels that the
-        component lacks.
+        """Learn from a batch. With `new_labels` = "add", first add the labels that the component
+        lacks.
 
         examples (Iterable[Example]): The batch.
         drop (float): The dropout rate.
@@ -348,8 +338,8 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            gold = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
-            self._add_labels(sorted(gold.difference(self.labels)))
+            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
+            self._add_labels(sorted(labels.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return losses
@@ -386,7 +376,7 @@ class LSTMTagger(Tagger):
         examples (Iterable[Example]): The batch.
         scores (list[Floats2d]): (tokens, labels) probabilities for each Doc.
         RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens without a gold
-            label that can be aligned have none, unless the component has teachers.
+            label that can be aligned have none, unless teachers gave them soft labels.
         RAISES: ValueError if the component lacks a gold label, or if the loss is not finite.
         """
         examples = list(examples)
@@ -395,8 +385,12 @@ class LSTMTagger(Tagger):
         gold = [aligned_labels(example, self.attribute, scheme) for example in examples]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
+            soft = [aligned_soft_labels(example, self.attribute) for example in examples]
+            taught = {label for one in soft if one is not None for label in one.labels}
             used = {label for labels in gold for label in labels if label}
-            check_known(used, self.labels, self.cfg["neg_prefix"])
+            check_known(
+                affirmed(used, self.cfg["neg_prefix"]) | taught, self.labels, self.cfg["neg_prefix"]
+            )
             loss, gradients = label_loss(
                 scores,
                 gold,
@@ -404,10 +398,9 @@ class LSTMTagger(Tagger):
                 label_smoothing=smoothing,
                 neg_prefix=self.cfg["neg_prefix"],
             )
-            if self._teachers is not None:
-                docs = [example.predicted for example in examples]
-                loss, gradients = self._teachers.teach(
-                    docs, self.labels, gold, scores, gradients, smoothing
+            if taught:
+                loss, gradients = add_soft_labels(
+                    scores, gold, self.labels, soft, gradients, label_smoothing=smoothing
                 )
             check_finite(loss, scores, self._n_steps)
         return loss, gradients
@@ -437,7 +430,6 @@ class LSTMTagger(Tagger):
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
         """Load the component from bytes; see `from_disk`."""
         serialization.from_bytes(self, bytes_data, exclude)
-        self._teachers = None
         return self
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
@@ -450,7 +442,6 @@ class LSTMTagger(Tagger):
             another factory; the component stays as it was.
         """
         serialization.from_disk(self, Path(path), exclude)
-        self._teachers = None
         return self
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
@@ -507,14 +498,12 @@ class LSTMTagger(Tagger):
         for model in filter(None, (self.model, self._rehearsal_model)):
             model.attrs["resize_output"](model, n_labels)
 
-    def _labels_to_learn(self, examples: list[Example], taught: set[str]) -> list[str]:
-        """Return the labels of the training examples and of the teachers, in their order."""
+    def _labels_to_learn(self, examples: list[Example]) -> list[str]:
+        """Return the labels of the training examples in their order."""
         prefix = self.cfg["neg_prefix"]
-        labels = taught | labels_to_learn(examples, self.attribute, prefix)
+        labels = labels_to_learn(examples, self.attribute, prefix)
         scheme = scheme_of([*self.labels, *labels], self.cfg["scheme"])
-        if scheme is not None:
-            labels = taught | labels_to_learn(examples, self.attribute, prefix, scheme)
-        return sorted(labels)
+        return sorted(labels_to_learn(examples, self.attribute, prefix, scheme))
 
     def _check_scheme(self, new: Sequence[str], *, is_fixed: bool) -> str | None:
         """Return the scheme with new labels. A model that was initialized keeps its scheme."""
@@ -567,6 +556,6 @@ def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMT
     for name, pipe in nlp.pipeline:
         if isinstance(pipe, LSTMTagger) and component in (None, name):
             return name, pipe
-    wanted = "no lstm_tagger" if component is None else f"no lstm_tagger of the name {component!r}"
-    has = ", ".join(nlp.pipe_names) or "none"
-    raise ValueError(f"the pipeline has {wanted}; its components: {has}")
+    of_name = "" if component is None else f" of the name {component!r}"
+    names = ", ".join(nlp.pipe_names) or "none"
+    raise ValueError(f"the pipeline has no lstm_tagger{of_name}; its components: {names}")

@@ -6,6 +6,8 @@ each token.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from zlib import crc32
 
 import numpy
 
@@ -51,6 +53,14 @@ class Reader:
     def width(self) -> int:
         """Width of the output."""
         return self.config.width
+
+    @cached_property
+    def checksum(self) -> int:
+        """A checksum of the weights."""
+        checksum = 0
+        for name, values in sorted(self._weights.items()):
+            checksum = crc32(numpy.ascontiguousarray(values).data, crc32(name.encode(), checksum))
+        return checksum
 
     def read(self, keys: Keys1d, windows: Windows, describe: Describe) -> Floats2d:
         """Read the windows of a batch. Safe to call from many threads at a time.

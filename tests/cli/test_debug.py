@@ -9,7 +9,7 @@ import spacy
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.cli import checks
+from spacy_lstm_tagger.cli import debug as checks
 from spacy_lstm_tagger.model.vocabulary import learn_vocabulary
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,4 +1,4 @@
-"""Tests of `rendering.py`: labels, colours and probabilities as HTML."""
+"""Tests of `rendering.py`: words, labels and probabilities as HTML."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from spacy_lstm_tagger import register_extensions, render
 from spacy_lstm_tagger.pipeline.probabilities import store
 
 LABELS = ("A", "B", "C")
-PROBABILITIES = numpy.asarray([[0.5, 0.375, 0.125], [0.0, 0.25, 0.75]], dtype="float32")
+PROBABILITIES = [[0.5, 0.375, 0.125], [0.0, 0.0625, 0.9375], [0.25, 0.25, 0.5]]
 
 
 @pytest.fixture
@@ -24,41 +24,75 @@ def doc() -> Doc:
 
 
 @pytest.fixture
-def sure(doc: Doc) -> Doc:
-    store(doc, "tag", "lstm_tagger", LABELS, numpy.concatenate([PROBABILITIES, PROBABILITIES[:1]]))
+def unsure(doc: Doc) -> Doc:
+    """A Doc with probabilities: its first token is unsure, its second is sure."""
+    store(doc, "tag", "lstm_tagger", LABELS, numpy.asarray(PROBABILITIES, dtype="float32"))
     return doc
 
 
+def text_of(doc: Doc, **settings: Any) -> list[str]:
+    """Return the words that readers see."""
+    html = render(doc, jupyter=False, **settings)
+    return re.sub("<style>.*?</style>|<[^>]+>", "", html, flags=re.DOTALL).split()
+
+
 def test_words_and_labels_are_shown(doc: Doc) -> None:
-    html = render(doc, jupyter=False)
-    text = re.sub("<style>.*?</style>|<[^>]+>", "", html, flags=re.DOTALL)
-    assert text.split() == ["x", "A", "y", "C", "z"]
-    assert "tabindex" not in html
+    assert text_of(doc) == ["x", "A", "y", "C", "z"]
 
 
-def test_confidence_is_saturation(sure: Doc) -> None:
-    assert re.findall(r"--sure: (\d+)%", render(sure, jupyter=False)) == ["50", "75"]
+@pytest.mark.parametrize(
+    ("k", "shown"), [(1, "A 50%"), (2, "A 50% B 38%"), (9, "A 50% B 38% C 12%")]
+)
+def test_unsure_tokens_show_their_best_labels(unsure: Doc, k: int, shown: str) -> None:
+    assert text_of(unsure, k=k) == ["x", *shown.split(), "y", "C", "z"]
 
 
-@pytest.mark.parametrize(("k", "n"), [(1, 1), (2, 2), (9, 3)])
-def test_k_best_labels_are_reached_by_keyboard(sure: Doc, k: int, n: int) -> None:
-    html = render(sure, k=k, jupyter=False)
-    assert html.count('tabindex="0"') == 2
-    (best, _) = re.findall('<ul class="best">(.*?)</ul>', html)
-    assert re.findall("<li>(.*?)</li>", best) == ["A 0.50", "B 0.38", "C 0.12"][:n]
+def test_a_label_that_is_not_the_best_comes_first(unsure: Doc) -> None:
+    unsure[0].tag_ = "B"
+    assert text_of(unsure, k=2) == ["x", "B", "38%", "A", "50%", "y", "C", "z"]
 
 
-def test_a_label_has_the_same_colour_everywhere(doc: Doc) -> None:
-    other = Doc(Vocab(), words=["w"], tags=["C"])
-    hues = [re.findall(r"--hue: (\d+)", render(d, jupyter=False)) for d in (doc, other)]
-    assert hues[0][1] == hues[1][0] != hues[0][0]
+def test_whitespace_has_no_label(doc: Doc) -> None:
+    doc = Doc(doc.vocab, words=["x", " ", "y", "\n\n", "z"], tags=["A", "IN", "A", "IN", "A"])
+    assert text_of(doc) == ["x", "A", "y", "A", "z", "A"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["\U0001f469", "\u200d", "\U0001f467"],
+        ["\U0001f469\u200d", "\U0001f467"],
+        ["\U0001f1eb", "\U0001f1f7"],
+        ["\U0001f44d", "\U0001f3fd"],
+        ["e", "\u0301"],
+    ],
+)
+def test_what_looks_like_one_character_is_one_thing(doc: Doc, words: list[str]) -> None:
+    spaces = [True, *[False] * (len(words) - 1), True, True]
+    tags = ["C", *["A"] * len(words), "C"]
+    joined = Doc(doc.vocab, words=["x", *words, "y"], spaces=spaces, tags=tags)
+    assert text_of(joined) == ["x", "C", "".join(words), "A", "y", "C"]
+
+
+def test_invisible_characters_are_shown_by_their_numbers(doc: Doc) -> None:
+    doc = Doc(doc.vocab, words=["x", "\u200b"], tags=["A", "B"])
+    assert text_of(doc) == ["x", "A", "U+200B", "B"]
 
 
 @pytest.mark.parametrize(("attribute", "label"), [("pos", "NOUN"), ("morph", "Number=Sing")])
 def test_other_attributes(attribute: str, label: str) -> None:
     key: Any = {"pos": "pos", "morph": "morphs"}[attribute]
     doc = Doc(Vocab(), words=["x"], **{key: [label]})
-    assert f">{label}</span>" in render(doc, attribute=attribute, jupyter=False)
+    assert text_of(doc, attribute=attribute) == ["x", label]
+
+
+def test_empty_morphology_is_shown_if_it_is_unsure() -> None:
+    register_extensions("morph")
+    doc = Doc(Vocab(), words=["x"], morphs=["_"])
+    assert text_of(doc, attribute="morph") == ["x"]
+    probabilities = numpy.asarray([[0.75, 0.25]], dtype="float32")
+    store(doc, "morph", "lstm_tagger", ("_", "Number=Sing"), probabilities)
+    assert text_of(doc, attribute="morph") == ["x", "_", "75%", "Number=Sing", "25%"]
 
 
 def test_html_in_words_and_labels_is_text() -> None:

@@ -242,11 +242,12 @@ def test_a_tagger_without_weights_is_refused(nlp: Language, tiny: dict[str, Any]
         (lambda state: [], "not the state of a stream"),
         (lambda state: {**state, "layers": "no"}, "not the state of a stream"),
         (lambda state: {"words": []}, "not the state of a stream"),
-        (lambda state: {**state, "layers": 2 * state["layers"]}, "of another model"),
-        (lambda state: {**state, "scores": [[0.0]]}, "of another model"),
-        (lambda state: {**state, "words": []}, "of another model"),
+        (lambda state: {**state, "model": state["model"] + 1}, "of another model"),
+        (lambda state: {**state, "layers": 2 * state["layers"]}, "is damaged"),
+        (lambda state: {**state, "scores": [[0.0]]}, "is damaged"),
+        (lambda state: {**state, "words": []}, "is damaged"),
         (lambda state: {**state, "scores": [[float("nan")] * 3]}, "not finite"),
-        (lambda s: {**s, "words": 2 * s["words"], "scores": 2 * s["scores"]}, "of another model"),
+        (lambda s: {**s, "words": 2 * s["words"], "scores": 2 * s["scores"]}, "is damaged"),
     ],
 )
 def test_a_strange_state_is_refused(
@@ -257,6 +258,19 @@ def test_a_strange_state_is_refused(
     stream.push("The")
     with pytest.raises(ValueError, match=message):
         tagger.stream(change(stream.state))
+
+
+def test_a_state_of_other_weights_is_refused(
+    nlp: Language, train: Callable, tiny: dict[str, Any], make_examples: Callable
+) -> None:
+    tagger = train(nlp, model={**tiny, "bidirectional": False}).get_pipe("lstm_tagger")
+    stream = tagger.stream()
+    stream.push("The")
+    state = stream.state
+    tagger.stream(state)
+    nlp.update(make_examples(nlp), sgd=nlp.create_optimizer())
+    with pytest.raises(ValueError, match="lstm_tagger: this state is of a stream of another model"):
+        tagger.stream(state)
 
 
 def test_lookahead_needs_a_model_that_reads_left_to_right() -> None:

@@ -1,6 +1,9 @@
 """Tests of `tagger.py`: vocabularies and labels that grow while a component is trained."""
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy
@@ -181,3 +184,54 @@ def test_a_listener_gets_no_more_labels(
 def test_new_labels_is_one_of_two(nlp: Language, value: Any) -> None:
     with pytest.raises(ValueError, match=r"lstm_tagger: new_labels = .* must be"):
         nlp.add_pipe("lstm_tagger", config={"new_labels": str(value)})
+
+
+@pytest.mark.parametrize("store_probabilities", [False, True])
+def test_threads_predict_while_labels_are_added(
+    nlp: Language, tagger: LSTMTagger, docs: list[Doc], store_probabilities: bool
+) -> None:
+    tagger.store_probabilities = store_probabilities
+    tagger.cfg["lexicon"] = {"book": ["NN", "V"]}
+
+    def tags() -> list[list[str]]:
+        found = [[token.tag_ for token in tagger(doc.copy())] for doc in docs]
+        for doc, probabilities in zip(docs, tagger.predict_probabilities(docs), strict=True):
+            numpy.testing.assert_allclose(probabilities.sum(axis=1), numpy.ones(len(doc)), 1e-5)
+        return [*found, tagger.k_best(docs[0], 1)[0].labels]
+
+    def predict() -> list[list[list[str]]]:
+        found = []
+        while not is_done.is_set():
+            found.append(tags())
+        return found
+
+    before, is_done, interval = tags(), Event(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(predict) for _ in range(3)]
+            for i in range(40):
+                tagger.add_label(f"L{i}")
+            is_done.set()
+    finally:
+        is_done.set()
+        sys.setswitchinterval(interval)
+    found = [one for future in futures for one in future.result()]
+    assert found and all(one == before for one in found)
+    assert len(tagger.labels) == 43
+
+
+def test_initialization_again_starts_afresh_with_the_same_optimizer(
+    nlp: Language, tagger: LSTMTagger, make_examples: Callable
+) -> None:
+    """spaCy keeps the optimizer of a pipeline that is initialized again."""
+    words, tags = ["a", "b", "c", "d", "e"], ["A", "B", "C", "D", "E"]
+    optimizer = Adam(0.01, use_averages=True)
+    for batch in ([example(nlp, words, tags)], make_examples(nlp)):
+        nlp.initialize(lambda batch=batch: batch, sgd=optimizer)
+        for _ in range(30):
+            nlp.update(batch, sgd=optimizer)
+        with nlp.use_params(optimizer.averages):
+            for eg in batch:
+                gold = [token.tag_ for token in eg.reference]
+                assert [token.tag_ for token in nlp(eg.predicted.copy())] == gold

@@ -1,0 +1,280 @@
+"""Read and write sentences in CoNLL-U."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from spacy.tokens import Doc, Token
+
+from ..pipeline.pairing import find_words
+from .texts import Text, flaw_of
+
+N_COLUMNS = 10
+ID, FORM, UPOS, XPOS, FEATS, HEAD, DEPREL, MISC = 0, 1, 3, 4, 5, 6, 7, 9
+
+# The columns that spaCy's annotation goes to.
+COLUMNS = {2: "LEMMA", UPOS: "POS", XPOS: "TAG", FEATS: "MORPH", HEAD: "DEP", DEPREL: "DEP"}
+
+# How UDPipe writes white space in the column MISC.
+ESCAPES = {" ": "\\s", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+ESCAPED = {escape: character for character, escape in ESCAPES.items()}
+LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # for one program or another
+
+
+class Word(NamedTuple):
+    """A token of a sentence that is no white space, and the white space after it."""
+
+    token: Token
+    after: str
+
+
+class Written(NamedTuple):
+    """A token as it was written: a word, or a multiword token and the words it stands for.
+
+    form: The token.
+    after: The white space after it.
+    words: The words.
+    """
+
+    form: str
+    after: str
+    words: list[str]
+
+
+def read_sentences(lines: Iterable[str], source: str) -> Iterator[Text]:
+    """Read the sentences of a file. A sentence that breaks the format says so in its `error`.
+
+    lines (Iterable[str]): The lines.
+    source (str): The name of the file.
+    YIELDS (Text): The sentences; without words if there are only comments.
+    """
+    sentence: list[str] = []
+    number = 0
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            sentence.append(line.rstrip("\n"))
+        elif sentence:
+            yield _read_sentence(sentence, number - len(sentence), source)
+            sentence = []
+    if sentence:
+        yield _read_sentence(sentence, number - len(sentence) + 1, source)
+
+
+def _read_sentence(lines: list[str], first: int, source: str) -> Text:
+    where = f"{source}, line {first}"
+    written: list[Written] = []
+    end = 0  # the last word of the last multiword token
+    n_words = 0
+    for number, line in enumerate(lines, first):
+        if line[0] == "#":
+            continue
+        cells = line.split("\t")
+        if error := _flaw_of_line(cells, n_words, end):
+            return Text("", record=lines, where=f"{source}, line {number}", error=error)
+        after = _after(cells[MISC])
+        if "." in cells[ID]:
+            continue
+        if "-" in cells[ID]:
+            end = int(cells[ID].split("-")[1])
+            written.append(Written(cells[FORM], after, []))
+            continue
+        n_words += 1
+        if n_words <= end:
+            written[-1].words.append(cells[FORM])
+        else:
+            written.append(Written(cells[FORM], after, [cells[FORM]]))
+    if n_words < end:
+        error = f"a multiword token ends with word {end}, but the sentence with word {n_words}"
+        return Text("", record=lines, where=where, error=error)
+    return _as_text(written, lines, where)
+
+
+def _flaw_of_line(cells: Sequence[str], n_words: int, end: int) -> str:
+    """Return what is wrong with a line after so many words; "" if it is right."""
+    if len(cells) != N_COLUMNS:
+        return f"it has {len(cells)} columns instead of {N_COLUMNS}"
+    if not cells[FORM].strip():
+        return "its word is empty"
+    if re.fullmatch("[1-9][0-9]*", cells[ID]):
+        fits = int(cells[ID]) == n_words + 1
+    elif match := re.fullmatch("([1-9][0-9]*)-([1-9][0-9]*)", cells[ID]):
+        first, last = map(int, match.groups())
+        fits = first == n_words + 1 and first <= last and n_words >= end
+    else:
+        fits = re.fullmatch(rf"{n_words}\.[1-9][0-9]*", cells[ID]) is not None
+    if fits:
+        return ""
+    hint = ". Is the blank line between two sentences missing?" if n_words else ""
+    return f"its number is {cells[ID]!r} after {n_words} words{hint}"
+
+
+def _as_text(written: list[Written], lines: list[str], where: str) -> Text:
+    """Return the text of a sentence, and where its words are."""
+    forms = [token.form for token in written]
+    places = []
+    text = ""
+    for token in written:
+        places.append((len(text), len(text) + len(token.form)))
+        text += token.form + token.after
+    text = text[: places[-1][1]] if places else ""
+    comment = next((line for line in lines if re.match(r"#\s*text\s*=", line)), "")
+    given = comment.partition("=")[2].strip()
+    if given != text and not any("SpacesAfter=" in line for line in lines):
+        found = find_words(forms, given)
+        if found is not None:  # so the comment has the right spaces
+            text, places = given, found
+    words: list[str] = []
+    spaces: list[bool] = []
+    places_of_words = []
+    for token, (start, end) in zip(written, places, strict=True):
+        words += token.words
+        has_space = text[end].isspace() if end < len(text) else bool(token.after)
+        spaces += [False] * (len(token.words) - 1) + [has_space]
+        is_exact = "".join(token.words) == token.form
+        for word in token.words:
+            place = (start, start + len(word)) if is_exact else (start, end)
+            places_of_words.append(place)
+            start += len(word) if is_exact else 0
+    starts = [i == 0 for i in range(len(words))]
+    error = flaw_of(text, *words)
+    return Text(text, words, spaces, places_of_words, starts, lines, where, error)
+
+
+def _after(misc: str) -> str:
+    """Return the white space after a token."""
+    values = dict(item.partition("=")[::2] for item in misc.split("|"))
+    spaces = _unescaped(values.get("SpacesAfter", "x"))
+    if not spaces.strip():
+        return spaces
+    return "" if values.get("SpaceAfter") == "No" else " "
+
+
+def annotated_columns(text: Text) -> tuple[list[str], list[str], list[str]]:
+    """Return UPOS, XPOS and FEATS of each word of a sentence; "" for the first two where a word has
+    none.
+    """
+    rows = (line.split("\t") for line in text.record if line[0] != "#")
+    words = [cells for cells in rows if cells[ID].isdecimal()]
+    upos, xpos = (["" if c[i] == "_" else c[i] for c in words] for i in (UPOS, XPOS))
+    return upos, xpos, [cells[FEATS] for cells in words]
+
+
+def write_sentences(doc: Doc, text: Text) -> str:
+    """Return the sentences of a Doc. One that was read from CoNLL-U keeps what the pipeline doesn't
+    write.
+    """
+    keys = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
+    if isinstance(text.record, list):
+        return "\n".join(_updated_lines(text.record, doc, keys)) + "\n\n"
+    before, sentences = _split_spaces(doc)
+    blocks = []
+    for sentence in sentences:
+        blocks.append("\n".join(_sentence_lines(sentence, before, keys)) + "\n\n")
+        before = ""
+    return "".join(blocks)
+
+
+def write_failure(text: Text, message: str, written: Collection[int]) -> str:
+    """Return a sentence for a text that could not be tagged, with a comment that says why.
+
+    text (Text): The text.
+    message (str): What went wrong.
+    written (Collection[int]): The columns that the pipeline would have written: they are empty.
+    """
+    comment = f"# error = {message}"
+    if isinstance(text.record, list):
+        lines = list(text.record)
+        if text.words is None:  # no CoNLL-U, so other programs must not read it as such
+            return "\n".join([comment, *(f"# {line.lstrip('# ')}" for line in lines)]) + "\n\n"
+        for i, line in enumerate(lines):
+            cells = line.split("\t")
+            if line[0] != "#" and cells[ID].isdecimal():
+                lines[i] = "\t".join("_" if j in written else c for j, c in enumerate(cells))
+        return "\n".join([comment, *lines]) + "\n\n"
+    words = [_cell_of(word) for word in text.text.split()] or ["_"]
+    rows = ["\t".join([str(i), word, *"________"]) for i, word in enumerate(words, 1)]
+    return "\n".join([comment, *rows]) + "\n\n"
+
+
+def _split_spaces(doc: Doc) -> tuple[str, list[list[Word]]]:
+    """Return the white space before the first word of a Doc, and the words of its sentences, each
+    with the white space after it.
+    """
+    before, sentences = "", []
+    last: list[Word] = []  # the sentence that has the last word
+    has_sentences = doc.has_annotation("SENT_START")
+    for span in doc.sents if has_sentences else [doc[:]]:
+        sentence: list[Word] = []
+        for token in span:
+            if not token.text.isspace():
+                sentence.append(Word(token, token.whitespace_))
+                last = sentence
+            elif last:
+                last[-1] = last[-1]._replace(after=last[-1].after + token.text_with_ws)
+            else:
+                before += token.text_with_ws
+        if sentence:
+            sentences.append(sentence)
+    return before, sentences
+
+
+def _sentence_lines(sentence: list[Word], before: str, keys: dict[int, str]) -> Iterator[str]:
+    forms = [_cell_of(word.token.text) for word in sentence]
+    spaces = [" " if word.after else "" for word in sentence]
+    yield "# text = " + "".join(map("".join, zip(forms, spaces, strict=True))).rstrip()
+    numbers = {word.token.i: i for i, word in enumerate(sentence, 1)}
+    for i, (word, form) in enumerate(zip(sentence, forms, strict=True), 1):
+        cells = [str(i), form, *"________"]
+        for column, key in keys.items():
+            cells[column] = _annotation(word.token, column, key, numbers) or "_"
+        misc = [f"SpacesBefore={_escaped(before)}"] if before and i == 1 else []
+        if not word.after:
+            misc.append("SpaceAfter=No")
+        elif word.after != " ":
+            misc.append(f"SpacesAfter={_escaped(word.after)}")
+        cells[MISC] = "|".join(misc) or "_"
+        yield "\t".join(cells)
+
+
+def _updated_lines(lines: list[str], doc: Doc, keys: dict[int, str]) -> Iterator[str]:
+    """Yield the lines of a sentence with what the pipeline wrote; a word that it left alone keeps
+    what it had.
+    """
+    tokens = iter(doc)
+    numbers = {token.i: token.i + 1 for token in doc}
+    for line in lines:
+        cells = line.split("\t")
+        if line[0] != "#" and cells[ID].isdecimal():
+            token = next(tokens)
+            for column, key in keys.items():
+                cells[column] = _annotation(token, column, key, numbers) or cells[column]
+        yield "\t".join(cells)
+
+
+def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) -> str:
+    """Return what the pipeline wrote for a token; "" if it wrote nothing."""
+    if key == "MORPH":
+        return str(token.morph) or ("_" if token.has_morph() else "")
+    if column == HEAD and token.dep:
+        head = token.head
+        while head.i not in numbers and head.head.i != head.i:  # white space is no word
+            head = head.head
+        return "0" if head.i == token.i else str(numbers.get(head.i, 0))
+    if column == DEPREL and token.dep_ == "ROOT":
+        return "root"
+    return "" if column == HEAD else _cell_of(getattr(token, f"{key.lower()}_"))
+
+
+def _cell_of(value: str) -> str:
+    """Return a value without what ends a cell or a line."""
+    return re.sub(rf"[\t{LINE_ENDS}]+", " ", value)
+
+
+def _escaped(spaces: str) -> str:
+    escaped = "".join(ESCAPES.get(character, character) for character in spaces)
+    return re.sub(f"[{LINE_ENDS}]", lambda end: f"\\u{ord(end[0]):04x}", escaped)
+
+
+def _unescaped(value: str) -> str:
+    spaces = re.sub(r"\\u([0-9a-f]{4})", lambda escape: chr(int(escape[1], 16)), value)
+    return re.sub(r"\\.", lambda escape: ESCAPED.get(escape[0], escape[0]), spaces)

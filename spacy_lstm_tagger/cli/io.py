@@ -1,0 +1,250 @@
+"""Find, read and load files: pipelines, texts and corpora."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+from tqdm import tqdm
+
+from ..pipeline.labels import has_labels
+from ..pipeline.pairing import describe
+from .conllu import annotated_columns, read_sentences
+from .jsonl import read_records
+from .texts import Text, flaw_of
+
+SENTENCES_PER_DOC = 10  # of CoNLL-U, as `spacy convert -n 10` makes them
+ATTRIBUTES = {"tag": "tags", "pos": "parts of speech", "morph": "morphological features"}
+BYTE_ORDER_MARK = "\ufeff"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
+
+
+def load_pipeline(name: str) -> Language:
+    """Load a pipeline.
+
+    name (str): Its path, or the name of an installed package.
+    RETURNS (Language): The pipeline.
+    RAISES: ValueError if there is none.
+    """
+    if not Path(name).exists() and not spacy.util.is_package(name):
+        raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
+    return spacy.load(name)
+
+
+def require_paths(paths: Iterable[Path]) -> None:
+    """Raise a ValueError if a path doesn't exist."""
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"there is no {path}")
+
+
+def require_free(paths: Iterable[Path], *, force: bool) -> None:
+    """Raise a ValueError if there is something at a path, and it must not be overwritten."""
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; name a file")
+        if path.exists() and not force:
+            raise ValueError(f"{path} exists already; use --force to overwrite it")
+
+
+def find_files(paths: Iterable[Path], output: Path | None = None) -> list[tuple[Path, Path]]:
+    """Find files.
+
+    paths (Iterable[Path]): Files, and folders of files. Of a folder, hidden files and folders are
+        left out.
+    output (Path | None): A folder that is left out, too.
+    RETURNS (list[tuple[Path, Path]]): The files, and the name of each below its folder.
+    RAISES: ValueError if a path doesn't exist, or if there are no files.
+    """
+    found = []
+    for path in paths:
+        require_paths([path])
+        if path.is_dir():
+            found += [(file, file.relative_to(path)) for file in _files_below(path, output)]
+        else:
+            found.append((path, Path(path.name)))
+    if not found:
+        raise ValueError("the folders have no files")
+    return found
+
+
+def _files_below(folder: Path, output: Path | None = None) -> list[Path]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    files: list[Path] = []
+    for name, folders, names in os.walk(folder, onerror=fail):
+        here = Path(name)
+        folders[:] = [
+            folder
+            for folder in folders
+            if folder[0] != "." and (output is None or not _is_same(here / folder, output))
+        ]
+        visible = [here / name for name in names if name[0] != "."]
+        files += [file for file in visible if file.is_file() or file.is_symlink()]
+    return sorted(files)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve()
+
+
+def read_texts(
+    path: Path, text_key: str = "text", on_read: Callable[[int], object] = lambda n: None
+) -> Iterator[Text]:
+    """Read the texts of a file: by its name a JSONL, CoNLL-U or DocBin file, or one with a text in
+    each line that is not blank. Only of a DocBin more than a text at a time is in memory.
+
+    path (Path): The file.
+    text_key (str): Where a JSON object has its text.
+    on_read (Callable[[int], object]): Takes the number of bytes that are read.
+    YIELDS (Text): The texts. One that can't be tagged says so in its `error`.
+    RAISES: ValueError if the file as a whole can't be read.
+    """
+    if path.suffix.lower() == ".spacy":
+        yield from _read_docbin(path, on_read)
+        return
+    with path.open("rb") as file:
+        if file.peek(2)[:2] in UTF_16:
+            raise ValueError(f"{path} is in UTF-16; convert it to UTF-8")
+        # Bytes that are not UTF-8 become surrogates, which spoil only their own text.
+        lines = TextIOWrapper(file, encoding="utf8", errors="surrogateescape")
+        for text in _read_lines((line.lstrip(BYTE_ORDER_MARK) for line in lines), path, text_key):
+            if file.seekable():
+                on_read(file.tell())
+            yield text
+
+
+def _read_lines(lines: Iterable[str], path: Path, text_key: str) -> Iterator[Text]:
+    if path.suffix.lower() == ".jsonl":
+        yield from read_records(lines, str(path), text_key)
+    elif path.suffix.lower() == ".conllu":
+        yield from read_sentences(lines, str(path))
+    else:
+        for number, line in enumerate(lines, 1):
+            if text := line.strip():
+                yield Text(text, where=f"{path}, line {number}", error=flaw_of(text))
+
+
+def _read_docbin(path: Path, on_read: Callable[[int], object]) -> Iterator[Text]:
+    docbin, size = _open_docbin(path), path.stat().st_size
+    for number, doc in enumerate(docbin.get_docs(Vocab()), 1):
+        on_read(size * number // len(docbin))
+        yield Text(
+            doc.text,
+            words=[token.text for token in doc],
+            spaces=[bool(token.whitespace_) for token in doc],
+            places=[(token.idx, token.idx + len(token)) for token in doc],
+            starts=[bool(token.is_sent_start) for token in doc]
+            if doc.has_annotation("SENT_START")
+            else None,
+            where=f"{path}, Doc {number}",
+        )
+
+
+def _open_docbin(path: Path) -> DocBin:
+    try:
+        return DocBin().from_disk(path)
+    except Exception as error:  # a damaged file may raise whatever its bytes happen to mean
+        raise ValueError(f"{path} is no DocBin: {describe(error)}") from error
+
+
+def read_corpus(path: Path, vocab: Vocab, *, as_written: bool = False) -> list[Doc]:
+    """Read annotated Docs.
+
+    path (Path): A DocBin or CoNLL-U file, or a folder of them.
+    vocab (Vocab): The vocab that the Docs get.
+    as_written (bool): Whether multiword tokens of CoNLL-U are one token, without a label, where
+        their words can't be told apart in the text. So a Doc has the text that was written.
+    RETURNS (list[Doc]): The Docs that are not empty.
+    RAISES: ValueError if there are none, or if a file is damaged.
+    """
+    require_paths([path])
+    files = _files_below(path) if path.is_dir() else [path]
+    docs = [doc for file in files for doc in _read_docs(file, vocab, as_written) if len(doc)]
+    if not docs:
+        raise ValueError(f"{path} has no annotated Docs: a .spacy or .conllu file is needed")
+    return docs
+
+
+def _read_docs(path: Path, vocab: Vocab, as_written: bool) -> Iterator[Doc]:
+    if path.suffix.lower() == ".spacy":
+        yield from _open_docbin(path).get_docs(vocab)
+    elif path.suffix.lower() == ".conllu":
+        sentences = (_annotated(text, vocab, as_written) for text in read_texts(path))
+        while group := list(islice(sentences, SENTENCES_PER_DOC)):
+            doc = Doc.from_docs(group, ensure_whitespace=False)
+            if doc is not None:
+                yield doc
+
+
+def _annotated(text: Text, vocab: Vocab, as_written: bool) -> Doc:
+    """Return the Doc of a CoNLL-U sentence, with what taggers learn."""
+    if text.error:
+        raise ValueError(f"{text.where}: {text.error}")
+    assert text.words is not None and text.spaces is not None and text.places is not None
+    rows = list(zip(text.words, text.spaces, *annotated_columns(text), strict=True))
+    if as_written:
+        for i, (start, end) in reversed(list(enumerate(text.places))):
+            if i and text.places[i - 1] == (start, end):
+                rows[i - 1 : i + 1] = [(text.text[start:end], rows[i][1], "", "", "_")]
+    words, spaces, pos, tags, morphs = map(list, zip(*rows, strict=True)) if rows else [[]] * 5
+    starts: Any = [i == 0 for i in range(len(words))]
+    labels: Any = {"pos": pos, "tags": tags, "morphs": morphs}
+    return Doc(vocab, words=words, spaces=spaces, sent_starts=starts, **labels)
+
+
+def name_of(attribute: str) -> str:
+    """Return what the labels of an attribute are called in messages and reports."""
+    return ATTRIBUTES.get(attribute, f"labels in token._.{attribute}")
+
+
+def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) -> None:
+    """Raise a ValueError if no Doc has an attribute that a tagger learns."""
+    if not any(has_labels(doc, attribute) for doc in docs):
+        raise ValueError(
+            f"{path} has no {name_of(attribute)}, which the component writes "
+            f"(attribute = {attribute!r})"
+        )
+
+
+def progress(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:
+    """Yield items, and show how many are done if that takes more than two seconds."""
+    yield from tqdm(items, desc=what, total=total, delay=2, disable=None, leave=False)
+
+
+class FileProgress:
+    """A bar that shows which file is read, what share of all is done, and the time that remains."""
+
+    DELAY = 2  # seconds until it appears
+
+    def __init__(self, files: Sequence[Path]):
+        self._before: dict[Path, int] = {}
+        total = 0
+        for file in files:
+            self._before[file] = total
+            total += _size(file)
+        self._bar = tqdm(
+            total=total, unit="B", unit_scale=True, delay=self.DELAY, disable=None, leave=False
+        )
+
+    def __enter__(self) -> "FileProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def show(self, file: Path, n_bytes: int) -> None:
+        """Show that so many bytes of a file are done."""
+        self._bar.set_description_str(file.name, refresh=False)
+        self._bar.update(self._before[file] + n_bytes - self._bar.n)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
