@@ -1,7 +1,7 @@
 """Check that a tag may be released: python scripts/check_version.py v0.1.0
 
-setup.cfg and CITATION.cff must have the version of the tag, and the first section of CHANGELOG.md must
-be about this version and have a date.
+setup.cfg and CITATION.cff must have the version of the tag, and the first section of CHANGELOG.md
+must be about this version and have a date.
 """
 
 import argparse
