@@ -1,4 +1,4 @@
-"""The project: from a treebank to a package with `spacy project run all`; releases of the library."""
+"""The project: from a treebank to a package, as `spacy project run all` does it; and its releases."""
 
 import json
 import os
