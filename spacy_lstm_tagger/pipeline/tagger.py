@@ -1,6 +1,5 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -56,8 +55,6 @@ from .probabilities import (
 from .soft_labels import aligned_soft_labels
 from .spans import SCHEMES, allowed_pairs, partners, scheme_of
 from .streaming import TokenStream
-
-logger = logging.getLogger("spacy")  # which spacy train shows
 
 
 class LSTMTagger(Tagger):
