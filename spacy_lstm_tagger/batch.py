@@ -23,6 +23,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
+from .pipeline.labels import labels_of
 from .pipeline.pairing import check_words, make_doc, run_pipeline, token_places
 from .pipeline.probabilities import confidence
 from .pipeline.tagger import LSTMTagger
@@ -228,7 +229,7 @@ def _columns(doc: Doc, text: Any, tagger: LSTMTagger) -> Row:
     if attribute == "morph":
         tags = [str(token.morph) for token in doc]
     else:
-        tags = [getattr(token, f"{attribute}_") for token in doc]
+        tags = labels_of(doc, attribute)
     row: Row = {"tokens": [token.text for token in doc], "tags": tags, "offsets": offsets}
     if tagger.store_probabilities:
         row["confidences"] = [confidence(attribute, token) for token in doc]

@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 from wasabi import msg
 
-from ..pipeline.labels import labels_of
+from ..pipeline.labels import has_labels, labels_of
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
 from .jsonl import read_records
@@ -202,11 +202,16 @@ def _annotated(text: Text, vocab: Vocab, as_written: bool) -> Doc:
     return Doc(vocab, words=words, spaces=spaces, sent_starts=starts, **labels)
 
 
+def name_of(attribute: str) -> str:
+    """Return what the labels of an attribute are called in messages and reports."""
+    return ATTRIBUTES.get(attribute, f"labels in token._.{attribute}")
+
+
 def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) -> None:
     """Raise a ValueError if no Doc has an attribute that a tagger learns."""
-    if not any(doc.has_annotation(attribute.upper()) for doc in docs):
+    if not any(has_labels(doc, attribute) for doc in docs):
         raise ValueError(
-            f"{path} has no {ATTRIBUTES[attribute]}, which the component writes "
+            f"{path} has no {name_of(attribute)}, which the component writes "
             f"(attribute = {attribute!r})"
         )
 

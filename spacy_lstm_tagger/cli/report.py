@@ -28,8 +28,8 @@ from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
 from .io import (
-    ATTRIBUTES,
     load_pipeline,
+    name_of,
     read_corpus,
     require_annotation,
     require_free,
@@ -235,7 +235,7 @@ def render_page(report: Report) -> str:
     return environment.get_template("report.html").render(
         report=report,
         written=datetime.fromisoformat(report["written"]).strftime("%d %B %Y").lstrip("0"),
-        what=ATTRIBUTES[report["attribute"]],
+        what=name_of(report["attribute"]),
         axis=curve_axis(report["curve"]["points"]) if report["curve"] else None,
         sure=f"{figures.SURE:.0%}",
         few=FEW_TOKENS,

@@ -8,7 +8,7 @@ from spacy.morphology import Morphology
 from spacy.tokens import Doc, Span, Token
 from spacy.util import is_in_jupyter
 
-from .labels import FACTORIES, labels_of
+from .labels import FACTORIES, LABEL_FACTORY, has_labels, labels_of
 from .probabilities import check_number, confidence, k_best, register_extensions
 
 JOINER = "\u200d"
@@ -61,19 +61,16 @@ def render(
     show their k best labels.
 
     doc (Doc): The tagged Doc.
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     k (int): Maximum number of labels of such a token.
     page (bool): Whether to return a complete page.
     jupyter (bool | None): Whether to display the HTML in a notebook. None detects notebooks.
     RETURNS (str | None): The HTML, or None if it was displayed.
     RAISES: ValueError if k is less than 1, or the Doc has no such annotation.
     """
-    if attribute not in FACTORIES:
-        raise ValueError(f"attribute = {attribute!r} must be one of {', '.join(FACTORIES)}")
-    if not doc.has_annotation(attribute.upper()):
-        raise ValueError(
-            f"this Doc has no {attribute} to show: tag it with an {FACTORIES[attribute]} first"
-        )
+    if not has_labels(doc, attribute):
+        factory = FACTORIES.get(attribute, LABEL_FACTORY)
+        raise ValueError(f"this Doc has no {attribute} to show: tag it with an {factory} first")
     k = check_number("k", k)
     register_extensions(attribute)
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
