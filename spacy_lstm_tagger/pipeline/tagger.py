@@ -1,5 +1,6 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -528,13 +529,13 @@ class LSTMTagger(Tagger):
         if scheme is None:
             return
         n_repaired = count_repaired([example.y for example in examples], self.attribute, scheme)
-        logger.info(
-            "%s: labels mark spans by the scheme %s; %d gold labels break it, and are read as "
-            "labels of the same spans",
-            self.name,
-            scheme,
-            n_repaired,
-        )
+        logger.info("%s: the labels mark spans by the scheme %r", self.name, scheme)
+        if n_repaired:
+            warnings.warn(
+                f"{self.name}: {n_repaired} gold labels break the scheme {scheme!r}, such as an I- "
+                "that begins a span. They are read as the labels of the same spans",
+                stacklevel=3,
+            )
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

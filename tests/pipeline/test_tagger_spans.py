@@ -215,7 +215,9 @@ def test_whitespace_is_inside_a_span_or_outside_but_not_at_its_ends(make: Make) 
 def test_gold_labels_that_break_the_scheme_are_read_as_the_same_spans(make: Make) -> None:
     lenient = [("play blue train now", "O I-title I-title O"), SENTENCES[1]]
     strict = [("play blue train now", "O B-title I-title O"), SENTENCES[1]]
-    pipelines = [make(lenient, crf=True), make(strict, crf=True)]
+    with pytest.warns(UserWarning, match="1 gold labels break the scheme 'bio'"):
+        pipelines = [make(lenient, crf=True)]
+    pipelines.append(make(strict, crf=True))
     assert tagger_of(pipelines[0][0]).labels == tagger_of(pipelines[1][0]).labels
     for nlp, examples in pipelines:
         fix_random_seed(0)
