@@ -1,4 +1,4 @@
-"""What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
+"""Corpus readers, augmenters and callbacks for configs."""
 
 import random
 import warnings
@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import srsly
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
 
+ARRAY, NO_USER_DATA = b"\xdd", b"\x80"  # in msgpack: an array of n items, an empty map
 BUFFER = 10_000  # Docs of an old corpus that are in memory, and in a random order
 
 
@@ -101,18 +103,32 @@ def create_labelled_corpus(
                 "spacy lstm-tagger distill"
             )
         random.shuffle(shards)
-        docs = (example for shard in shards for example in _read_docbins(shard)(nlp))
+        docs = _read_shards(nlp, shards)
         while examples := list(islice(docs, BUFFER)):
             random.shuffle(examples)
             yield from examples
 
     if gold is None:
         return read
-    return create_mixed_corpus(new=_read_docbins(gold), old=read, ratio=ratio)
+    new = Corpus(gold, augmenter=use_reference_tokens)
+    return create_mixed_corpus(new=new, old=read, ratio=ratio)
 
 
-def _read_docbins(path: str | Path) -> ReadCorpus:
-    return Corpus(path, augmenter=use_reference_tokens)
+def _read_shards(nlp: Language, shards: Iterable[Path]) -> Iterator[Example]:
+    """Yield Examples whose predicted Docs have the tokens of the reference Docs."""
+    for shard in shards:
+        docbin = DocBin().from_disk(shard)
+        data = [item or NO_USER_DATA for item in docbin.user_data]
+        docbin.user_data = []
+        # Unpacked at once: each call of srsly looks through all entry points for decoders.
+        user_data = srsly.msgpack_loads(
+            ARRAY + len(data).to_bytes(4, "big") + b"".join(data), use_list=False
+        )
+        for doc, own in zip(docbin.get_docs(nlp.vocab), user_data, strict=True):
+            if len(doc):
+                doc.user_data.update(own)
+                words, spaces = [t.text for t in doc], [bool(t.whitespace_) for t in doc]
+                yield Example(Doc(nlp.vocab, words=words, spaces=spaces), doc)
 
 
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:

@@ -33,8 +33,9 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
-        msg.fail(line.encode("utf8", "backslashreplace").decode("utf8"), exits=1)
+        from .texts import printable
+
+        msg.fail(printable(" ".join(str(error).split())), exits=1)
 
 
 @lstm_tagger_cli.command("report", no_args_is_help=True)

@@ -166,7 +166,7 @@ def write_sentences(doc: Doc, text: Text) -> str:
     keys = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
     if isinstance(text.record, list):
         return "\n".join(_updated_lines(text.record, doc, keys)) + "\n\n"
-    before, sentences = _split_spaces(doc)
+    before, sentences = _split_spaces(doc, text)
     blocks = []
     for sentence in sentences:
         blocks.append("\n".join(_sentence_lines(sentence, before, keys)) + "\n\n")
@@ -196,26 +196,19 @@ def write_failure(text: Text, message: str, written: Collection[int]) -> str:
     return "\n".join([comment, *rows]) + "\n\n"
 
 
-def _split_spaces(doc: Doc) -> tuple[str, list[list[Word]]]:
-    """Return the white space before the first word of a Doc, and the words of its sentences, each
+def _split_spaces(doc: Doc, text: Text) -> tuple[str, list[list[Word]]]:
+    """Return the white space before the first word of a text, and the words of its sentences, each
     with the white space after it.
     """
-    before, sentences = "", []
-    last: list[Word] = []  # the sentence that has the last word
-    has_sentences = doc.has_annotation("SENT_START")
-    for span in doc.sents if has_sentences else [doc[:]]:
-        sentence: list[Word] = []
-        for token in span:
-            if not token.text.isspace():
-                sentence.append(Word(token, token.whitespace_))
-                last = sentence
-            elif last:
-                last[-1] = last[-1]._replace(after=last[-1].after + token.text_with_ws)
-            else:
-                before += token.text_with_ws
-        if sentence:
-            sentences.append(sentence)
-    return before, sentences
+    places = text.places_in(doc)
+    spans = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
+    sentences = [[t for t in span if not t.text.isspace()] for span in spans]
+    words = [token for sentence in sentences for token in sentence]
+    starts = [*(places[word.i][0] for word in words), len(text.text)]
+    ends = [0, *(places[word.i][1] for word in words)]
+    before, *after = (text.text[end:start] for end, start in zip(ends, starts, strict=True))
+    rest = iter(after)
+    return before, [[Word(word, next(rest)) for word in found] for found in sentences if found]
 
 
 def _sentence_lines(sentence: list[Word], before: str, keys: dict[int, str]) -> Iterator[str]:

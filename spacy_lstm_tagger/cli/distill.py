@@ -12,6 +12,7 @@ import srsly
 from spacy.cli._util import setup_gpu
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
+from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_pipeline
 from spacy.util import load_model, load_model_from_config
@@ -20,6 +21,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from ..pipeline.distillation import Teacher, Teachers, load_teacher
+from ..pipeline.labels import affirmed, gold_labels
 from .agreement import judge, show
 from .assembly import Plan, assemble, check_vectors, make_plan
 from .compact import compact, save
@@ -223,9 +225,9 @@ def _show_plan(lesson: Lesson) -> None:
 def _write_labels(lesson: Lesson, labelled: Path) -> None:
     """Write what the training reads beside the labelled texts: labels, and gold Docs."""
     for attribute, name in lesson.plan.pupils.items():
-        strings = [(doc.vocab.strings, doc.to_array(attribute.upper())) for doc in lesson.gold]
-        gold = {names[value] for names, values in strings for value in set(values.tolist())}
-        labels = sorted({*lesson.teachers.labels[attribute], *gold} - {""})
+        gold = gold_labels((Example(doc, doc) for doc in lesson.gold), attribute)
+        gold = affirmed(gold, lesson.config["components"][name].get("neg_prefix", "!"))
+        labels = sorted({*lesson.teachers.labels[attribute], *gold})
         write(label_file(labelled, name), srsly.json_dumps(labels).encode())
     if lesson.dev:
         data = DocBin(("TAG", "POS", "MORPH"), docs=lesson.dev).to_bytes()

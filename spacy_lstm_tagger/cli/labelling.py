@@ -23,8 +23,10 @@ from wasabi import msg
 
 from ..batch import bounded_memory
 from ..pipeline.distillation import Teachers
+from ..pipeline.pairing import make_doc
 from ..pipeline.soft_labels import K, soft_labels
 from .io import find_files, read_texts
+from .texts import Text
 
 SHARD = 1000  # texts
 BATCH_WORDS = 4000  # that teachers read side by side
@@ -52,13 +54,15 @@ class Texts(NamedTuple):
 
     def read(self, *, held_out: bool) -> Iterator[str]:
         """Yield the texts to hold out, or all others. Equal texts are on the same side."""
-        for text in _raw_texts(self.files, self.text_key):
-            if (crc32(text.encode()) <= self.limit) == held_out:
-                yield from _cut(text)
+        for text in _read(self.files, self.text_key):
+            if not _is_usable(text):
+                continue
+            if (crc32(text.text.encode()) <= self.limit) == held_out:
+                yield from _cut(text.text.strip())
 
 
 def survey(paths: Sequence[Path], *, text_key: str = "text", hold_out: bool = True) -> Texts:
-    """Read the texts of files, and choose the ones to hold out.
+    """Read the texts of files, and choose the ones to hold out. What can't be read is left out.
 
     paths (Sequence[Path]): Files, or folders of files.
     text_key (str): Where JSONL files have their texts.
@@ -68,11 +72,17 @@ def survey(paths: Sequence[Path], *, text_key: str = "text", hold_out: bool = Tr
     files = [file for file, _ in find_files(paths)]
     digest, words_of = hashlib.sha256(), dict[int, int]()
     n_texts = n_words = 0
-    for text in _raw_texts(files, text_key, warn=True):
-        data, n = text.encode(), len(text.split())
-        digest.update(data + b"\n")
-        words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
-        n_texts, n_words = n_texts + 1, n_words + n
+    flaws = []
+    for text in _read(files, text_key):
+        if text.error:
+            flaws.append(f"{text.where}: {text.error}")
+        if _is_usable(text):
+            data, n = text.text.encode(), len(text.text.split())
+            digest.update(data + b"\n")
+            words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
+            n_texts, n_words = n_texts + 1, n_words + n
+    if flaws:
+        msg.warn(f"{len(flaws):,} texts can't be read and are left out. The first is {flaws[0]}")
     if not n_texts:
         raise ValueError(f"there are no texts in {', '.join(map(str, paths))}: all is blank")
     limit = _limit(words_of, n_words) if hold_out else -1
@@ -166,7 +176,7 @@ def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:
     docs = []
     with bounded_memory(nlp):
         for text in texts:
-            tokens = nlp.tokenizer(text)
+            tokens = make_doc(nlp, text)
             words, spaces = [t.text for t in tokens], [bool(t.whitespace_) for t in tokens]
             docs.append(Doc(vocab, words=words, spaces=spaces))
     return [doc for doc in docs if len(doc)]
@@ -215,14 +225,13 @@ def _write_shard(path: Path, docs: Iterable[Doc], *, annotate: bool) -> None:
     write(path, DocBin(attributes, store_user_data=not annotate, docs=docs).to_bytes())
 
 
-def _raw_texts(files: Iterable[Path], text_key: str, *, warn: bool = False) -> Iterator[str]:
-    """Yield texts that are not blank. Those that can't be read are left out."""
+def _read(files: Iterable[Path], text_key: str) -> Iterator[Text]:
     for file in files:
-        for text in read_texts(file, text_key):
-            if text.error and warn:
-                msg.warn(f"{text.where}: {text.error}; this text is left out")
-            if not text.error and (raw := text.text.strip()):
-                yield raw
+        yield from read_texts(file, text_key)
+
+
+def _is_usable(text: Text) -> bool:
+    return not text.error and bool(text.text.strip())
 
 
 def _cut(text: str) -> Iterator[str]:

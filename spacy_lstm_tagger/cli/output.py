@@ -154,6 +154,8 @@ class Output:
         with suppress(FileNotFoundError):
             path.lstat()  # OSError if its name is too long
         self.done = self._progress_of_another_run() if resume else Progress()
+        if not self.done.n_texts:
+            self._journal.unlink(missing_ok=True)
         self._file = self._unfinished.open("r+b" if self.done.n_bytes else "wb")
         self._file.truncate(self.done.n_bytes)
         self._file.seek(self.done.n_bytes)

@@ -33,6 +33,7 @@ from .io import (
     read_corpus,
     require_annotation,
     require_free,
+    require_known_labels,
     require_paths,
 )
 
@@ -82,6 +83,7 @@ def write_report(
     curve = read_log(log, attribute) if log is not None else None
     references = read_corpus(corpus, Vocab(), as_written=own_tokens)
     require_annotation(references, attribute, corpus)
+    require_known_labels(references, attribute, tagger.labels)
     seen = read_corpus(train, Vocab()) if train is not None else None
     report: Report = {
         "written": datetime.now(timezone.utc).date().isoformat(),
@@ -103,7 +105,7 @@ def write_report(
         report["comparison"] = figures.comparison(*evaluations)
     page = render_page(report)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page, encoding="utf8")
+    output.write_text(page, encoding="utf8", newline="\n")
     srsly.write_json(figures_path, report)
     _print_summary(report, output, figures_path)
     return report
@@ -174,7 +176,7 @@ def read_log(path: Path, attribute: str) -> Report:
     """
     header: list[str] = []
     entries: list[dict[str, float]] = []
-    for line in path.read_text(encoding="utf8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         cells = line.split()
         if cells[:2] == ["E", "#"]:
             header = cells

@@ -239,18 +239,16 @@ def _blocks(model: DocModel) -> Iterator[tuple[str, Floats2d]]:
 
 
 def _set_blocks(model: DocModel, blocks: dict[str, Floats2d]) -> None:
+    """Replace the parameters. Those that stay the same keep their gradients."""
     with resizing():
         old = dict(_blocks(model))
-        gradients = {name: model.get_grad(name) for name in old if model.has_grad(name)}
         for name in old:
             model.set_param(name, None)  # without parameters, the number of labels can change
         model.set_dim("nO", max(map(len, blocks.values())), force=True)
         for name, values in blocks.items():
             model.set_param(name, values)
-            if name in gradients:
-                fits = gradients[name].shape == values.shape
-                xp = model.ops.xp
-                model.set_grad(name, gradients[name] if fits else xp.zeros_like(values))
+            if values is not old.get(name) and model.has_grad(name):
+                model.set_grad(name, model.ops.xp.zeros_like(values))
 
 
 def _add_gradient(model: DocModel, gradient: Floats2d) -> None:

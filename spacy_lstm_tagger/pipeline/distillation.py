@@ -19,6 +19,7 @@ from thinc.api import Model
 
 from .decoding import emissions_of, probabilities_of
 from .labels import normal_form
+from .pairing import make_doc
 from .soft_labels import Floats2d, K, store
 from .tagger import LSTMTagger
 
@@ -270,7 +271,7 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
     """Return a Doc of a pipeline's vocab with the same tokens. Where its tokenizer makes these
     tokens, its exceptions give them their norms.
     """
-    own = nlp.tokenizer(doc.text)
+    own = make_doc(nlp, doc.text) if len(doc.text) <= nlp.max_length else Doc(nlp.vocab)
     if [token.text for token in own] == [token.text for token in doc]:
         return own
     words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
@@ -278,7 +279,9 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
 
 
 def _score(pipe: Any, docs: list[Doc]) -> list[Floats2d]:
-    """Return (tokens, columns) the probabilities that a component gives its labels."""
+    """Return (tokens, columns) the probabilities that a component gives its labels; zeros for
+    whitespace.
+    """
     if isinstance(pipe, LSTMTagger):
         found: Any = pipe.predict_probabilities(docs)
     else:

@@ -29,6 +29,7 @@ STYLE = """
   background: linear-gradient(var(--bar), var(--bar)) no-repeat 0 / var(--share, 0) 100%;
   background-color: var(--raised);
   font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace; --bar: var(--line); }
+.lstm-tags .label span { white-space: nowrap; }
 .lstm-tags .unsure .word { font-weight: 600; text-decoration: underline dashed var(--accent) 1.5px;
   text-underline-offset: .25em; }
 .lstm-tags .chosen { color: var(--on-tint); font-weight: 700; --bar: var(--tint); }
@@ -43,9 +44,10 @@ PAGE = """<!doctype html>
 <link rel="icon" href="data:,"><title>Labels</title>
 <style>
 :root {{ color-scheme: light dark; }}
+html {{ background: #fff; }}
 body {{ max-width: 60rem; margin: 0 auto; padding: 1rem; font-family: system-ui, sans-serif; }}
 h1 {{ padding: 0 1rem; font-size: 1.25rem; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #101216; color: #e9ebef; }} }}
+@media (prefers-color-scheme: dark) {{ html {{ background: #101216; color: #e9ebef; }} }}
 </style></head>
 <body><main><h1>{title}</h1>{body}</main></body>
 </html>

@@ -291,6 +291,13 @@ class LSTMTagger(Tagger):
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
+            if len(self.labels) == 1:
+                logger.warning(
+                    "%s: all tokens have the label %r, so there is nothing to learn. Check the "
+                    "corpus, and how it was converted.",
+                    self.name,
+                    self.labels[0],
+                )
             self._check_spans(examples)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0

@@ -180,3 +180,30 @@ def test_long_texts_are_cut_between_words(
     texts = survey([path], hold_out=False)
     expected = ["one two", "three four", "five", "sixteenlette", "rslong", "other words"]
     assert list(texts.read(held_out=False)) == expected
+
+
+def test_the_text_of_conllu_is_what_its_author_wrote(teachers: Teachers, tmp_path: Path) -> None:
+    empty = "\t_" * 8
+    lines = [f"1-2\tdu{empty}", f"1\tde{empty}", f"2\tle{empty}", f"3\tpain{empty}"]
+    (tmp_path / "a.conllu").write_text("\n".join(lines) + "\n")
+    texts = survey([tmp_path / "a.conllu"], hold_out=False)
+    assert list(texts.read(held_out=False)) == ["du pain"]
+
+
+def test_texts_that_cant_be_read_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9\nThe dog\n \nThe cat\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "A book"}\n{"other": 1}\n')
+    texts = survey([tmp_path], hold_out=False)
+    assert list(texts.read(held_out=False)) == ["The dog", "The cat", "A book"]
+    assert "2 texts can't be read and are left out. The first is" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_whitespace_has_no_labels(teachers: Teachers) -> None:
+    (doc,) = labelling.label(teachers, labelling.tokenize(teachers.teachers[0].nlp, ["The  dog"]))
+    assert [token.text for token in doc] == ["The", " ", "dog"]
+    assert [bool(label) for label in soft_labels(doc, "tag").best] == [True, False, True]
+    assert [bool(t.tag_) for t in labelling.annotated(doc, ["tag"])] == [True, False, True]

@@ -420,6 +420,20 @@ def test_a_label_between_forward_and_backward_keeps_the_gradients(make_crf: Make
     assert transitions_of(other).shape == (5, 5)
 
 
+@pytest.mark.parametrize("change", [Model.initialize, join_transitions])
+def test_other_transitions_have_no_gradients_yet(
+    make_crf: MakeCRF, change: Callable[[Model], object]
+) -> None:
+    model, docs = make_crf(6)
+    resize(model, 5)
+    step(model, docs)
+    change(model)
+    assert model.get_param("transitions").shape == (5, 5)
+    assert not (model.has_grad("transitions") and model.get_grad("transitions").any())
+    step(model, docs)
+    model.finish_update(SGD(0.1))
+
+
 def test_transitions_of_new_labels_are_trained(make_crf: MakeCRF) -> None:
     model, docs = make_crf(6)
     resize(model, 5)
@@ -436,6 +450,7 @@ def test_transitions_of_new_labels_are_trained(make_crf: MakeCRF) -> None:
     assert model.param_names and transitions_of(model).shape == (6, 6)
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_read_whole_transitions_while_labels_are_added(make_crf: MakeCRF) -> None:
     model, docs = make_crf(8)
     emissions = model.layers[0].predict(docs)
