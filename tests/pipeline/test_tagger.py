@@ -41,9 +41,9 @@ def test_attribute_is_learnt_and_no_other_is_written(
     assert not any(doc.has_annotation(other.upper()) for other in {*ATTRIBUTES} - {attribute})
 
 
-def test_unknown_attribute_is_refused(nlp: Language, tagger: LSTMTagger) -> None:
-    with pytest.raises(ValueError, match=r"mine.*dep.*tag, pos, morph"):
-        LSTMTagger(nlp.vocab, tagger.model, "mine", attribute="dep")
+def test_an_attribute_that_is_no_name_is_refused(nlp: Language, tagger: LSTMTagger) -> None:
+    with pytest.raises(ValueError, match="mine: extension = 'two words' must be a name"):
+        LSTMTagger(nlp.vocab, tagger.model, "mine", attribute="two words")
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0])
