@@ -2,7 +2,8 @@
 
 python docs/screenshots.py training/model-best docs --log training.log
 
-It needs Chromium, and the packages of the extra "server". The log is the output of the training.
+It needs Chromium and its driver, Selenium, and the packages of the extra "server". The log is the
+output of the training.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import spacy
+from selenium import webdriver
 
 from spacy_lstm_tagger import render
 from spacy_lstm_tagger.cli.report import write_report
@@ -29,14 +31,14 @@ CORPUS = ROOT / "corpus" / "english"
 TEXT = "She wants to book the table we saw in the book. Time flies like an arrow; fruit flies too."
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --hide-scrollbars --disable-sync "
-    "--disable-background-networking --disable-component-update --virtual-time-budget=10000"
+    "--disable-background-networking --disable-component-update"
 )
 # A wide light window with a narrow dark one in front of it.
 FRAMES = """<!doctype html><meta charset="utf-8">
 <style>
 body {{ margin: 0; width: 1200px; height: {height}px; overflow: hidden; background: #d9dce3; }}
 iframe {{ position: absolute; border: 0; border-radius: 12px; transform-origin: 0 0;
-  box-shadow: 0 8px 40px rgb(0 0 0 / .25); }}
+  outline: 1px solid #b9bec9; }}
 .desktop {{ left: 30px; top: 30px; width: 1280px; height: 1400px; transform: scale(.66);
   color-scheme: light; }}
 .phone {{ left: 860px; top: 60px; width: 390px; height: 844px; transform: scale(.8);
@@ -56,10 +58,17 @@ def screenshot(page: str, output: Path, height: int, folder: Path) -> None:
     """
     frames = folder / "frames.html"
     frames.write_text(FRAMES.format(address=page, height=height), encoding="utf8")
-    size = f"--window-size=1200,{height}"
-    flags = [*FLAGS.split(), size, f"--user-data-dir={folder / 'user'}", f"--screenshot={output}"]
-    command = [shutil.which("chromium") or "chromium", *flags, frames.as_uri()]
-    subprocess.run(command, check=True, capture_output=True)
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (*FLAGS.split(), f"--user-data-dir={folder / 'user'}"):
+        options.add_argument(flag)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options, service) as browser:
+        size = {"width": 1200, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(frames.as_uri())
+        time.sleep(3)  # until the scripts of the page are done
+        browser.save_screenshot(str(output))
 
 
 @contextmanager
@@ -103,13 +112,13 @@ def main() -> None:
             train=CORPUS / "train.spacy",
             log=arguments.log,
         )
-        screenshot(page.as_uri(), arguments.output / "report.png", 780, folder)
+        screenshot(page.as_uri(), arguments.output / "report.png", 700, folder)
         nlp = spacy.load(arguments.pipeline)
         find_tagger(nlp)[1].store_probabilities = True
         page.write_text(render(nlp(TEXT), page=True, jupyter=False) or "", encoding="utf8")
-        screenshot(page.as_uri(), arguments.output / "render.png", 520, folder)
+        screenshot(page.as_uri(), arguments.output / "render.png", 440, folder)
         with server(arguments.pipeline) as address:
-            screenshot(f"{address}#{quote(TEXT)}", arguments.output / "server.png", 680, folder)
+            screenshot(f"{address}#{quote(TEXT)}", arguments.output / "server.png", 600, folder)
 
 
 if __name__ == "__main__":

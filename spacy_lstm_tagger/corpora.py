@@ -1,4 +1,4 @@
-"""What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
+"""Corpus readers, augmenters and callbacks for configs."""
 
 import random
 import warnings

@@ -33,8 +33,9 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
-        msg.fail(line.encode("utf8", "backslashreplace").decode("utf8"), exits=1)
+        from .texts import printable
+
+        msg.fail(printable(" ".join(str(error).split())), exits=1)
 
 
 @lstm_tagger_cli.command("report", no_args_is_help=True)
@@ -160,6 +161,53 @@ def tag_cli(
             force=force,
             code=code,
             use_gpu=use_gpu,
+        )
+
+
+@lstm_tagger_cli.command("convert", no_args_is_help=True)
+def convert_cli(
+    files: Annotated[
+        list[Path],
+        Arg(help="Files or folders: .csv, .tsv, CoNLL or IOB; .jsonl or .json with spans"),
+    ],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder for the DocBins")],
+    attribute: Annotated[
+        str,
+        Opt("--attribute", "-a", help="tag, pos, morph, or the NAME of an extension token._.NAME"),
+    ] = "label",
+    word: Annotated[str | None, Opt("--word", "-w", help="Column of the tokens")] = None,
+    label: Annotated[str | None, Opt("--label", "-l", help="Column of the labels")] = None,
+    sentence: Annotated[
+        str | None, Opt("--sentence", "-s", help="Column of the sentences, if there is one")
+    ] = None,
+    lang: Annotated[str, Opt("--lang", help="Language whose tokenizer cuts texts")] = "xx",
+    text_key: Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSON")] = "text",
+    split: Annotated[
+        str | None, Opt("--split", help="Shares of train, dev and test, such as 0.8,0.1,0.1")
+    ] = None,
+    seed: Annotated[int, Opt("--seed", help="Seed of the split")] = 0,
+    force: Annotated[
+        bool,
+        Opt("--force", "-F", help="Overwrite existing output, and leave out spans that cut tokens"),
+    ] = False,
+) -> None:
+    """Convert tables of tokens and labels, or texts with spans, to DocBins. Columns are numbers
+    from 1, or names in the first line.
+    """
+    with one_line_errors():
+        from .convert import convert
+        from .tables import Columns
+
+        convert(
+            files,
+            output,
+            attribute=attribute,
+            columns=Columns(word, label, sentence),
+            lang=lang,
+            text_key=text_key,
+            split=split,
+            seed=seed,
+            force=force,
         )
 
 

@@ -1,5 +1,6 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,11 +11,11 @@ from spacy.language import Language
 from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from spacy.util import minibatch
+from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
-from ..model.crf import emitter_of
+from ..model.crf import constrain, emitter_of
 from ..model.pretraining import take_pretrained
 from ..model.shim import has_network
 from ..model.streaming import WordReader
@@ -30,6 +31,7 @@ from .decoding import (
     predict,
     probabilities_of,
 )
+from .extensions import register_label
 from .labels import (
     FACTORIES,
     affirmed,
@@ -37,6 +39,7 @@ from .labels import (
     annotate,
     check_any,
     check_known,
+    count_repaired,
     labels_to_learn,
     normal_form,
     read_examples,
@@ -44,13 +47,19 @@ from .labels import (
 )
 from .listeners import check_read, check_rehearsal, check_widths
 from .loss import add_soft_labels, check_finite, label_loss
-from .probabilities import SPACE_LABELS, check_number, register_extensions, require_extensions
+from .probabilities import (
+    check_number,
+    register_extensions,
+    require_extensions,
+    space_label,
+)
 from .soft_labels import aligned_soft_labels
+from .spans import SCHEMES, allowed_pairs, partners, peers_of, scheme_of
 from .streaming import TokenStream
 
 
 class LSTMTagger(Tagger):
-    """Label each token: a `Tagger` for any of tag, pos and morph."""
+    """Label each token: a `Tagger` for tag, pos, morph, or a custom extension, `token._.NAME`."""
 
     model: DocModel
     cfg: dict[str, Any]
@@ -67,6 +76,8 @@ class LSTMTagger(Tagger):
         neg_prefix: str = "!",
         new_labels: str = "refuse",
         store_probabilities: bool = False,
+        scheme: str | None = "auto",
+        spans: str | None = None,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
         """Create the component. The keyword arguments except `attribute` are the settings of its
@@ -75,7 +86,8 @@ class LSTMTagger(Tagger):
         vocab (Vocab): The pipeline's vocab.
         model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
         name (str): Name of the component in the pipeline, and of its loss.
-        attribute (str): The annotation to learn and write: "tag", "pos" or "morph".
+        attribute (str): The annotation to learn and write: "tag", "pos", "morph", or the name of an
+            extension.
         overwrite (bool): Whether to replace annotation that a Doc has already.
         label_smoothing (float): Probability that training gives to the other labels together. It
             makes a tagger more accurate, and its probabilities better calibrated.
@@ -84,18 +96,22 @@ class LSTMTagger(Tagger):
             "refuse" them with an error, or "add" them. It can be changed at any time.
         store_probabilities (bool): Whether annotated Docs carry the probabilities of all labels;
             see `probabilities.py`. It can be changed at any time.
+        scheme (str | None): The scheme by which labels mark spans: "bio", "bilou" or "bioes".
+            Sequences of labels that break it are never predicted. "auto" for the scheme that all
+            labels have in common, if any; None for none.
+        spans (str | None): Where to write the spans that labels mark, beside the labels: "ents", or
+            a key of `doc.spans`. None for nowhere.
         scorer (Callable | None): The scoring method.
         RAISES: ValueError if a setting has none of these values, or if probabilities are to be
             stored and the application uses the name of one of their extensions.
         """
-        if attribute not in FACTORIES:
-            raise ValueError(
-                f"{name}: attribute = {attribute!r} can't be tagged; use one of "
-                f"{', '.join(FACTORIES)}."
-            )
         if not 0 <= label_smoothing < 1:
             raise ValueError(
                 f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
+            )
+        if scheme not in (None, "auto", *SCHEMES):
+            raise ValueError(
+                f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
             )
         super().__init__(
             vocab,
@@ -106,8 +122,10 @@ class LSTMTagger(Tagger):
             neg_prefix=neg_prefix,
             label_smoothing=label_smoothing,
         )
-        self.cfg["attribute"] = attribute
-        self.cfg["lexicon"] = {}
+        self.cfg |= {"attribute": attribute, "lexicon": {}, "scheme": scheme, "spans": spans}
+        if attribute not in FACTORIES:
+            with self._named_in_errors():
+                register_label(attribute)
         self._n_steps = 0
         register_extensions(attribute)
         register_allowed(attribute)
@@ -116,8 +134,15 @@ class LSTMTagger(Tagger):
 
     @property
     def attribute(self) -> str:
-        """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
+        """The annotation that the component learns and writes: "tag", "pos", "morph", or the name
+        of an extension.
+        """
         return self.cfg["attribute"]
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme by which the labels mark spans: "bio", "bilou", "bioes" or None."""
+        return scheme_of(self.labels, self.cfg["scheme"])
 
     @property
     def new_labels(self) -> str:
@@ -180,8 +205,8 @@ class LSTMTagger(Tagger):
         model, labels, smoothing = self.model, self.labels, self.cfg["label_smoothing"]
         emissions = emissions_of(model, [doc], labels, self._allowed([doc], labels))
         with self._named_in_errors():
-            space_label = SPACE_LABELS[self.attribute]
-            return best_sequences(model, emissions, smoothing, labels, k, space_label)
+            space = space_label(self.attribute)
+            return best_sequences(model, emissions, smoothing, labels, k, space)
 
     def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
         """Begin a stream of words that are tagged one after another, using NumPy alone. The model
@@ -195,8 +220,8 @@ class LSTMTagger(Tagger):
         with self._named_in_errors():
             settings = self.cfg["lexicon"], self.cfg["label_smoothing"]
             decide = partial(label_words, self.model, self.labels, *settings)
-            reader, space_label = WordReader(self.model, self.vocab), SPACE_LABELS[self.attribute]
-            return TokenStream(reader, decide, space_label, state)
+            reader = WordReader(self.model, self.vocab)
+            return TokenStream(reader, decide, space_label(self.attribute), state)
 
     def set_annotations(
         self, docs: Doc | Iterable[Doc], prediction: Prediction | list[Ints1d]
@@ -216,6 +241,7 @@ class LSTMTagger(Tagger):
                 attribute=self.attribute,
                 overwrite=self.cfg["overwrite"],
                 tagger=self.name,
+                spans=self.cfg["spans"] if self.scheme else None,
             )
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
@@ -261,10 +287,18 @@ class LSTMTagger(Tagger):
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
             if labels is None:
-                labels = sorted(labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"]))
+                labels = self._labels_to_learn(examples)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
+            if len(self.labels) == 1:
+                logger.warning(
+                    "%s: all tokens have the label %r, so there is nothing to learn. Check the "
+                    "corpus, and how it was converted.",
+                    self.name,
+                    self.labels[0],
+                )
+            self._check_spans(examples)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0
         docs = [example.x for example in examples]
@@ -280,7 +314,8 @@ class LSTMTagger(Tagger):
         """Add a label, also to a trained component; no prediction changes until it is trained.
 
         label (str): The label; morphological features in any order.
-        RETURNS (int): 1, or 0 if the component has it already.
+        RETURNS (int): How many labels were added: 0 if the component has it already. With I-city,
+            B-city is added, too, if the labels have such a scheme.
         RAISES: ValueError if it is not a string, or not a label of the attribute, or if the model
             can't get more labels; the component stays as it was.
         """
@@ -311,7 +346,7 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"])
+            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
             self._add_labels(sorted(labels.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
@@ -354,7 +389,8 @@ class LSTMTagger(Tagger):
         """
         examples = list(examples)
         validate_examples(examples, "LSTMTagger.get_loss")
-        gold = [aligned_labels(example, self.attribute) for example in examples]
+        scheme = self.scheme
+        gold = [aligned_labels(example, self.attribute, scheme) for example in examples]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
             soft = [aligned_soft_labels(example, self.attribute) for example in examples]
@@ -450,20 +486,63 @@ class LSTMTagger(Tagger):
                 self.vocab.strings.add(label)
             new = [label for label in normal if label not in self.labels]
             n_outputs = self.model.maybe_get_dim("nO")
+            is_fixed = n_outputs is not None and len(self.labels) > 0
+            scheme = self._check_scheme(new, is_fixed=is_fixed)
+            if new and scheme is not None:
+                new += partners([*self.labels, *new], scheme)
+            self._constrain([*self.labels, *new], scheme)
             if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
-                self._resize(len(self.labels) + len(new), new)
+                self._resize(new, scheme)
         self.cfg["labels"].extend(new)
         return len(new)
 
-    def _resize(self, n_labels: int, new: Sequence[str]) -> None:
+    def _resize(self, new: Sequence[str], scheme: str | None) -> None:
         if not self.is_resizable:
             raise ValueError(
                 f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
                 "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
             )
+        peers = None if scheme is None else peers_of(self.labels, new, scheme)
         # spaCy has no other way to the model that it rehearses with.
         for model in filter(None, (self.model, self._rehearsal_model)):
-            model.attrs["resize_output"](model, n_labels)
+            n_labels = len(self.labels) + len(new)
+            model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
+
+    def _labels_to_learn(self, examples: list[Example]) -> list[str]:
+        """Return the labels of the training examples in their order."""
+        prefix = self.cfg["neg_prefix"]
+        labels = labels_to_learn(examples, self.attribute, prefix)
+        scheme = scheme_of([*self.labels, *labels], self.cfg["scheme"])
+        return sorted(labels_to_learn(examples, self.attribute, prefix, scheme))
+
+    def _check_scheme(self, new: Sequence[str], *, is_fixed: bool) -> str | None:
+        """Return the scheme with new labels. A model that was initialized keeps its scheme."""
+        setting = self.scheme if is_fixed else self.cfg["scheme"]
+        return scheme_of([*self.labels, *new], setting)
+
+    def _constrain(self, labels: Sequence[str], scheme: str | None) -> None:
+        pairs = None if scheme is None else allowed_pairs(labels, scheme)
+        for model in filter(None, (self.model, self._rehearsal_model)):
+            constrain(model, pairs)
+
+    def _check_spans(self, examples: list[Example]) -> None:
+        """Say which scheme the labels have; ValueError if there are to be spans without one."""
+        scheme = self.scheme
+        if scheme is None and self.cfg["spans"] is not None:
+            raise ValueError(
+                f"spans = {self.cfg['spans']!r} needs labels of a scheme, such as B-city, I-city "
+                f"and O, and these are not: {', '.join(self.labels[:10])}. Set spans = null"
+            )
+        if scheme is None:
+            return
+        n_repaired = count_repaired([example.y for example in examples], self.attribute, scheme)
+        logger.info("%s: the labels mark spans by the scheme %r", self.name, scheme)
+        if n_repaired:
+            warnings.warn(
+                f"{self.name}: {n_repaired} gold labels break the scheme {scheme!r}, such as an I- "
+                "that begins a span. They are read as the labels of the same spans",
+                stacklevel=3,
+            )
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:
