@@ -3,36 +3,52 @@
 import numpy
 
 from ..prediction.config import Weights
-from .types import Floats2d
+from .types import Floats2d, Ints1d
 from .vocabulary import UNKNOWN, Vocabulary
 
-# Without these of the words, and in half precision, fewer than 1 in 1,000 tags changed, of a tagger
-# with 60,000 words.
+# Measured with a tagger of 45,000 words and 7,200 affixes on 51,545 tokens: in half precision, no
+# tag changes; without 60% of the words and half of the affixes, 0.5 of 1,000 do. Projections of the
+# embeddings and their effect on the output select no better than their norm does.
 DROPPED = 0.6
+MOST_AFFIXES = 0.5
 
 
 def compact(
     vocabulary: Vocabulary, weights: Weights, dropped: float = DROPPED
 ) -> tuple[Vocabulary, Weights]:
     """Round the weights of a network to half precision, in which they are then saved, and drop the
-    words whose embeddings differ least from that of an unknown word.
+    words and affixes whose embeddings differ least from those of unknown ones.
 
     vocabulary (Vocabulary): The vocabulary; it is not changed.
     weights (Weights): The weights; they are not changed.
-    dropped (float): The share of words to drop, from 0 to 1.
+    dropped (float): The share of words to drop, from 0 to 1; and of affixes, up to half of them.
     RETURNS (tuple[Vocabulary, Weights]): The smaller vocabulary, and its weights.
     """
-    words, differences = list(vocabulary.words), weights["words.weight"][UNKNOWN + 1 :]
-    n_kept = len(words) - int(dropped * len(words))
-    order = numpy.argsort(-numpy.linalg.norm(differences, axis=1), kind="stable")
-    ids = 1 + numpy.sort(order[:n_kept])  # the first words are the most frequent
-    smaller = Vocabulary(
-        [words[i - 1] for i in ids.tolist()], vocabulary.affixes, vocabulary.characters
-    )
-    rows = numpy.concatenate(([UNKNOWN], ids))
-    smaller.is_rare = vocabulary.is_rare[rows]
-    kept = {**weights, "words.weight": weights["words.weight"][rows]}
+    words = _rows_to_keep(weights["words.weight"], dropped)
+    keys, kept = {"words": words}, {**weights, "words.weight": weights["words.weight"][words]}
+    if "affixes.weight" in weights:
+        affixes = weights["affixes.weight"]
+        keys["affixes"] = _rows_to_keep(affixes - affixes[UNKNOWN], min(dropped, MOST_AFFIXES))
+        kept["affixes.weight"] = affixes[keys["affixes"]]
+    lists = {"words": vocabulary.words, "affixes": vocabulary.affixes}
+    for kind, rows in keys.items():
+        known = list(lists[kind])
+        lists[kind] = dict.fromkeys(known[i - 1] for i in rows[1:].tolist())
+    smaller = Vocabulary(lists["words"], lists["affixes"], vocabulary.characters)
+    smaller.is_rare = vocabulary.is_rare[words]
     return smaller, {name: _rounded(values) for name, values in kept.items()}
+
+
+def _rows_to_keep(differences: Floats2d, dropped: float) -> Ints1d:
+    """Return the rows of an embedding to keep, in their order; that of UNKNOWN is the first.
+
+    differences (Floats2d): (1 + keys, width) embeddings, less that of an unknown key.
+    dropped (float): The share of keys to drop.
+    """
+    n_keys = len(differences) - 1
+    order = numpy.argsort(-numpy.linalg.norm(differences[1:], axis=1), kind="stable")
+    kept = order[: n_keys - int(dropped * n_keys)]
+    return numpy.concatenate(([UNKNOWN], 1 + numpy.sort(kept)))
 
 
 def _rounded(values: Floats2d) -> Floats2d:

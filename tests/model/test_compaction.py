@@ -28,16 +28,19 @@ def shim(nlp: Language, train: Callable) -> NetworkShim:
 
 
 def test_the_words_that_differ_most_from_unknown_ones_stay() -> None:
-    vocabulary = Vocabulary("abcde", ["<a"], "abc", n_frequent=2)
+    vocabulary = Vocabulary("abcde", ["<a", "<b", "<c"], "abc", n_frequent=2)
     weights = {
         "words.weight": numpy.asarray([[9], [0.1], [3], [0], [-5], [2]], dtype="float32"),
+        "affixes.weight": numpy.asarray([[2], [2], [5], [1]], dtype="float32"),
         "other": numpy.asarray([1 / 3, 1e6], dtype="float32"),
     }
     smaller, kept = compact(vocabulary, weights, 0.4)
     assert smaller.words == {"b": 1, "d": 2, "e": 3}
-    assert (smaller.affixes, smaller.characters) == (vocabulary.affixes, vocabulary.characters)
+    assert smaller.affixes == {"<b": 1, "<c": 2}
+    assert smaller.characters == vocabulary.characters
     assert smaller.is_rare.tolist() == [True, False, True, True]
     assert kept["words.weight"].tolist() == [[9], [3], [-5], [2]]
+    assert kept["affixes.weight"].tolist() == [[2], [5], [1]]
     assert kept["other"].tolist() == [float(numpy.float16(1 / 3)), 1e6]
     assert len(vocabulary.words) == 5 and len(weights["words.weight"]) == 6
 
