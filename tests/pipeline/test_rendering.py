@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 import pytest
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Token
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import register_extensions, render
@@ -86,6 +86,16 @@ def test_other_attributes(attribute: str, label: str) -> None:
     assert text_of(doc, attribute=attribute) == ["x", label]
 
 
+def test_labels_of_an_extension() -> None:
+    Token.set_extension("part_of_name", default="", force=True)
+    doc = Doc(Vocab(), words=["x", "y"])
+    doc[1]._.part_of_name = "B-PER"
+    assert text_of(doc, attribute="part_of_name") == ["x", "y", "B-PER"]
+    page = render(doc, attribute="part_of_name", page=True, jupyter=False)
+    assert "<h1>Labels</h1>" in page
+    Token.remove_extension("part_of_name")
+
+
 def test_empty_morphology_is_shown_if_it_is_unsure() -> None:
     register_extensions("morph")
     doc = Doc(Vocab(), words=["x"], morphs=["_"])
@@ -122,7 +132,7 @@ def test_a_notebook_displays_it(doc: Doc, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_cannot_be_shown_is_refused(doc: Doc) -> None:
     with pytest.raises(ValueError, match="this Doc has no pos to show"):
         render(doc, attribute="pos")
-    with pytest.raises(ValueError, match="attribute = 'lemma' must be one of tag, pos, morph"):
-        render(doc, attribute="lemma")
+    with pytest.raises(ValueError, match="no topic to show: tag it with an lstm_label_tagger"):
+        render(doc, attribute="topic")
     with pytest.raises(ValueError, match="k = 0 must be at least 1"):
         render(doc, k=0)
