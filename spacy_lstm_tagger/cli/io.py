@@ -230,7 +230,8 @@ def one_label_problem(counts: Counter[str]) -> str:
     if label in ("-", "_", "O"):
         hint = (
             '. It stands for "none": was the corpus converted from another format than it has? '
-            "(spacy convert -c iob reads the second of two columns as entities, not as tags)"
+            "(spacy convert -c iob reads the second of two columns as entities, not as tags; "
+            "python -m spacy lstm-tagger convert reads it as tags)"
         )
     return f"all {counts.total():,} tokens that have a label have {label!r}{hint}"
 

@@ -244,15 +244,17 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
     )
 
 
-def resize_output(model: DocModel, n_labels: int) -> DocModel:
+def resize_output(
+    model: DocModel, n_labels: int, peers: Sequence[Sequence[int]] | None = None
+) -> DocModel:
     """Add labels at the end; spaCy's name for this attribute of a model. They change no prediction
-    until they are trained.
+    until they are trained. Arguments: see `crf.resize_output`.
     """
     shim = network_of(model)
     if shim.is_empty:
         check_n_labels(model, n_labels)
     else:
-        shim.grow_output(n_labels)
+        shim.grow_output(n_labels, peers)
     model.set_dim("nO", n_labels, force=True)
     return model
 

@@ -3,7 +3,7 @@
 Of any model, with a CRF or without, some sequences of labels can be excluded: see `constrain`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy
@@ -181,21 +181,34 @@ def best_paths(model: DocModel, emissions: Floats2d, k: int) -> list[tuple[list[
     return list(zip(sequences.tolist(), logs.tolist(), strict=True))
 
 
-def resize_output(model: DocModel, n_labels: int) -> DocModel:
+def resize_output(
+    model: DocModel, n_labels: int, peers: Sequence[Sequence[int]] | None = None
+) -> DocModel:
     """Add labels at the end. Their scores are the mean of the other labels' scores, and so are
     their transitions; so the best sequence stays the best.
+
+    model (Model[list[Doc], list[Floats2d]]): What `with_crf` returned.
+    n_labels (int): Number of labels, with the new ones.
+    peers (Sequence[Sequence[int]] | None): (new labels, peers) the labels whose mean each new label
+        is, if it isn't that of all labels: where sequences are excluded, those that can be where
+        it can be. The first peers of all new labels belong together, and so do the second ones.
 
     The new transitions are a separate parameter, so optimizers have nothing to resize.
     """
     with resizing():
         emitter = emitter_of(model)
-        emitter.attrs["resize_output"](emitter, n_labels)
+        emitter.attrs["resize_output"](emitter, n_labels, peers)
         old = to_numpy(transitions_of(model))
         n_new = n_labels - len(old)
-        if n_new:
+        if n_new and peers is not None:
+            ids = numpy.asarray(peers)
+            there, back = old[:, ids].mean(axis=2), old[ids].mean(axis=1)
+            between = old[ids[:, None], ids].mean(axis=2)
+        elif n_new:
             there = numpy.repeat(old.mean(axis=1, keepdims=True), n_new, axis=1)
             back = numpy.repeat(old.mean(axis=0, keepdims=True), n_new, axis=0)
             between = numpy.full((n_new, n_new), old.mean(), dtype="float32")
+        if n_new:
             added: Any = numpy.block([[numpy.zeros_like(old), there], [back, between]])
             blocks = {f"transitions{n_labels}": model.ops.asarray2f(added)}
             _set_blocks(model, {**dict(_blocks(model)), **blocks})

@@ -1,7 +1,7 @@
 """The shim that holds a network in a Thinc model: training, prediction, growth, saving, threads."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, NamedTuple
@@ -172,11 +172,11 @@ class NetworkShim(PyTorchShim):
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(**sizes))
         vocabulary.learn(news)
 
-    def grow_output(self, n_labels: int) -> None:
-        """Add labels at the end."""
+    def grow_output(self, n_labels: int, peers: Sequence[Sequence[int]] | None = None) -> None:
+        """Add labels at the end, each the mean of its peers or, without any, of all labels."""
         network, snapshot = self.network, self._snapshot
         with resizing(), self._changing():
-            network.grow_output(n_labels)
+            network.grow_output(n_labels, peers)
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
 
     def compact(self, dropped: float = DROPPED) -> None:

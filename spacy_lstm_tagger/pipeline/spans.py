@@ -104,6 +104,27 @@ def partners(labels: Iterable[str], scheme: str) -> list[str]:
     return [label for label in complete if label not in set(labels)]
 
 
+def peers_of(labels: Sequence[str], new: Sequence[str], scheme: str) -> list[list[int]] | None:
+    """Find for each new label those that can be where it can be.
+
+    labels (Sequence[str]): The labels.
+    new (Sequence[str]): Labels to be added.
+    scheme (str): "bio", "bilou" or "bioes".
+    RETURNS (list[list[int]] | None): The indices of the labels with the same prefix, of each type
+        that has all prefixes of the new labels. If there is no such type, or if new labels complete
+        a type, the index of O; None without O.
+    """
+    ids = {label: i for i, label in enumerate(labels)}
+    types = dict.fromkeys(_split(label)[1] for label in labels if label != OUTSIDE)
+    peers = [
+        [ids.get(_join(prefix, type_), -1) for type_ in types] for prefix, _ in map(_split, new)
+    ]
+    columns = [column for column in zip(*peers, strict=True) if min(column) >= 0]
+    if columns and types.keys().isdisjoint(_split(label)[1] for label in new):
+        return [list(row) for row in zip(*columns, strict=True)]
+    return [[ids[OUTSIDE]]] * len(new) if OUTSIDE in ids else None
+
+
 def allowed_pairs(labels: Sequence[str], scheme: str) -> Bools2d:
     """Find the pairs of labels that a scheme allows.
 

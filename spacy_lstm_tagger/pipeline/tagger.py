@@ -1,5 +1,6 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -53,7 +54,7 @@ from .probabilities import (
     space_label,
 )
 from .soft_labels import aligned_soft_labels
-from .spans import SCHEMES, allowed_pairs, partners, scheme_of
+from .spans import SCHEMES, allowed_pairs, partners, peers_of, scheme_of
 from .streaming import TokenStream
 
 
@@ -491,19 +492,21 @@ class LSTMTagger(Tagger):
                 new += partners([*self.labels, *new], scheme)
             self._constrain([*self.labels, *new], scheme)
             if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
-                self._resize(len(self.labels) + len(new), new)
+                self._resize(new, scheme)
         self.cfg["labels"].extend(new)
         return len(new)
 
-    def _resize(self, n_labels: int, new: Sequence[str]) -> None:
+    def _resize(self, new: Sequence[str], scheme: str | None) -> None:
         if not self.is_resizable:
             raise ValueError(
                 f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
                 "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
             )
+        peers = None if scheme is None else peers_of(self.labels, new, scheme)
         # spaCy has no other way to the model that it rehearses with.
         for model in filter(None, (self.model, self._rehearsal_model)):
-            model.attrs["resize_output"](model, n_labels)
+            n_labels = len(self.labels) + len(new)
+            model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
 
     def _labels_to_learn(self, examples: list[Example]) -> list[str]:
         """Return the labels of the training examples in their order."""
@@ -533,13 +536,13 @@ class LSTMTagger(Tagger):
         if scheme is None:
             return
         n_repaired = count_repaired([example.y for example in examples], self.attribute, scheme)
-        logger.info(
-            "%s: labels mark spans by the scheme %s; %d gold labels break it, and are read as "
-            "labels of the same spans",
-            self.name,
-            scheme,
-            n_repaired,
-        )
+        logger.info("%s: the labels mark spans by the scheme %r", self.name, scheme)
+        if n_repaired:
+            warnings.warn(
+                f"{self.name}: {n_repaired} gold labels break the scheme {scheme!r}, such as an I- "
+                "that begins a span. They are read as the labels of the same spans",
+                stacklevel=3,
+            )
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

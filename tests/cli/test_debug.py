@@ -140,7 +140,8 @@ def test_a_corpus_that_cannot_be_learnt_is_named(run: Callable, tmp_path: Path) 
 
 
 def test_other_tokens_on_texts_are_named(run: Callable, corpus: Path, tmp_path: Path) -> None:
-    doc = Doc(Vocab(), words=["isn't", "a", "dog"], tags=["V", "DET", "NN"])
+    words, tags = ["isn't", "a", "dog"], ["V", "DET", "NN"]
+    doc = Doc(Vocab(), words=words, spaces=[True, True, False], tags=tags)
     DocBin(docs=[doc]).to_disk(tmp_path / "train.spacy")
     text = debug(run, tmp_path / "train.spacy")
     assert "where 33.33% of tokens are others" in text

@@ -76,7 +76,7 @@ def make_crf(nlp: Language) -> MakeCRF:
 
             return [scores[id(doc)][:, : model.get_dim("nO")] for doc in docs], backprop
 
-        def resize(model: Model, n_labels: int) -> None:
+        def resize(model: Model, n_labels: int, peers: Any = None) -> None:
             model.set_dim("nO", n_labels, force=True)
 
         dims, attrs = {"nO": N_LABELS}, {"resize_output": resize}
@@ -481,3 +481,17 @@ def test_threads_read_whole_transitions_while_labels_are_added(make_crf: MakeCRF
             is_done.set()
         assert len(set.union(*(run.result() for run in runs))) > 1
     assert_array_equal(transitions_of(model), expected[39])
+
+
+def test_new_labels_are_the_mean_of_their_peers(make_crf: MakeCRF) -> None:
+    """B and I of a new type, next to O, B, I and B of another type: its peers are 1 and 2."""
+    model, _ = make_crf(6)
+    old = transitions_of(model).copy()
+    model.attrs["resize_output"](model, 6, [[1], [2]])
+    new = transitions_of(model)
+    assert_array_equal(new[:4, :4], old)
+    assert_array_equal(new[4:], new[1:3])
+    assert_array_equal(new[:, 4:], new[:, 1:3])
+    model.attrs["resize_output"](model, 7, [[1, 3]])
+    assert_allclose(transitions_of(model)[6, :6], new[[1, 3]].mean(axis=0))
+    assert transitions_of(model)[6, 6] == pytest.approx((new[1, 1] + new[3, 3]) / 2)

@@ -132,7 +132,7 @@ def test_a_notebook_displays_it(doc: Doc, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_cannot_be_shown_is_refused(doc: Doc) -> None:
     with pytest.raises(ValueError, match="this Doc has no pos to show"):
         render(doc, attribute="pos")
-    with pytest.raises(ValueError, match="no topic to show: tag it with an lstm_label_tagger"):
-        render(doc, attribute="topic")
+    with pytest.raises(ValueError, match="no slot to show: tag it with an lstm_label_tagger"):
+        render(doc, attribute="slot")
     with pytest.raises(ValueError, match="k = 0 must be at least 1"):
         render(doc, k=0)

@@ -11,6 +11,7 @@ from spacy_lstm_tagger.pipeline.spans import (
     mark,
     misfits,
     partners,
+    peers_of,
     repair,
     spans_of,
 )
@@ -154,3 +155,19 @@ def test_right_labels_need_no_repair(scheme: str) -> None:
 def more(scheme: str) -> list[str]:
     """Return the labels that a repair can bring."""
     return ["I-b", "U-b"] if scheme == "bilou" else []
+
+
+@pytest.mark.parametrize(
+    ("labels", "new", "peers"),
+    [
+        ("O B-a I-a B-b I-b B-c", "B-d I-d", [[1, 3], [2, 4]]),
+        ("O B-a I-a B-b I-b B-c", "B-d", [[1, 3, 5]]),
+        ("O B-a I-a B-b", "I-b", [[0]]),
+        ("O B-a", "I-b B-b", [[0], [0]]),
+        ("B-a I-a", "O", None),
+    ],
+)
+def test_new_labels_have_peers_that_can_be_where_they_can_be(
+    labels: str, new: str, peers: list[list[int]] | None
+) -> None:
+    assert peers_of(labels.split(), new.split(), "bio") == peers
