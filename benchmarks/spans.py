@@ -2,8 +2,8 @@
 
     python benchmarks/spans.py TABLES FOLDER --seeds 0 1 2
 
-TABLES is a folder with train.tsv, dev.tsv and test.tsv, such as corpus/slots. FOLDER gets the DocBins
-and the trained pipelines; those that are there already are not trained again. `lstm` is
+TABLES is a folder with train.tsv, dev.tsv and test.tsv, such as corpus/slots. FOLDER gets the
+DocBins and the trained pipelines; those that are there already are not trained again. `lstm` is
 `configs/labels.cfg`, `lstm without CRF` the same with crf = false, and `ner` what
 `spacy init config -p ner` writes. Speed is that of the component alone, on Docs of N_TOKENS tokens
 together, in one thread: set OMP_NUM_THREADS=1. The best of three runs counts. Sequences that break
