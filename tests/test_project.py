@@ -1,4 +1,4 @@
-"""The project, from a treebank to a package, as `spacy project run all` does it; releases."""
+"""The project: from a treebank to a package, as `spacy project run all` does it, and releases."""
 
 import json
 import os

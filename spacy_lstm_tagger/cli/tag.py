@@ -16,8 +16,9 @@ from spacy.util import minibatch
 from wasabi import msg
 
 from ..batch import bounded_memory, share_out
+from ..pipeline.labels import FACTORIES
 from ..pipeline.pairing import describe, run_pipeline
-from ..pipeline.tagger import find_tagger
+from ..pipeline.tagger import LSTMTagger, find_tagger
 from .conllu import COLUMNS
 from .io import FileProgress, find_files, load_pipeline, read_texts
 from .output import Conllu, DocBins, Format, Jsonl, Output
@@ -228,12 +229,15 @@ def _load(pipeline: str, code: Path | None, use_gpu: int) -> Language:
 
 
 def _make_format(nlp: Language, output_format: str, text_key: str) -> Format:
+    attributes = [pipe.attribute for _, pipe in nlp.pipeline if isinstance(pipe, LSTMTagger)]
+    extensions = [attribute for attribute in attributes if attribute not in FACTORIES]
     if output_format == "jsonl":
-        return Jsonl(text_key)
+        return Jsonl(text_key, extensions)
     if output_format == "spacy":
-        return DocBins()
+        return DocBins(extensions)
     assigned = {name for pipe in nlp.pipe_names for name in nlp.get_pipe_meta(pipe).assigns}
-    return Conllu([i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned])
+    columns = [i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned]
+    return Conllu(columns, extensions)
 
 
 def _batches(

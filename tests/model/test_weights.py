@@ -12,6 +12,7 @@ import srsly
 import torch
 from spacy.tokens import Doc
 from thinc.api import SGD
+from torch import nn
 
 from spacy_lstm_tagger.model import weights as weights_module
 from spacy_lstm_tagger.model.architectures import LSTMTagger, LSTMTok2Vec
@@ -96,6 +97,8 @@ def test_nothing_is_pickled(shim: NetworkShim, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_bytes_contain_bare_numbers_and_no_pickle(shim: NetworkShim) -> None:
+    for parameter in shim.network.parameters():
+        nn.init.normal_(parameter)
     rest = shim.to_bytes()
     for value in shim.network.state_dict().values():
         assert value.numpy().tobytes() in rest
