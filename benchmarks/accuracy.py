@@ -145,7 +145,8 @@ def run_pipeline(
             DocBin(attrs, docs=docs).to_disk(Path(folder, f"{name}.spacy"))
             config["paths"][name] = str(Path(folder, f"{name}.spacy"))
             corpus = config["corpora"][name]
-            corpus.get("new", corpus)["augmenter"] = REFERENCE_TOKENS
+            if corpus["@readers"] == "spacy.Corpus.v1":  # others read these tokens anyway
+                corpus["augmenter"] = REFERENCE_TOKENS
         config["nlp"]["lang"] = lang
         config["system"]["seed"] = seed
         config["training"]["logger"] = {"@loggers": "benchmark.Recorder.v1"}
@@ -305,8 +306,9 @@ def main() -> None:
     )
     parser.add_argument("--vectors", help="word vectors for all systems: a pipeline that has some")
     parser.add_argument("--lexicon", help="classes of words for all systems; see lexicons.py")
-    parser.add_argument("--teachers", nargs="+", help="trained pipelines, for `distilled`")
-    parser.add_argument("--raw-text", help="a file with a text in each line, for `distilled`")
+    parser.add_argument(
+        "--labelled", type=Path, help="for `distilled`: a folder `labelled` of the command distill"
+    )
     parser.add_argument("--systems", nargs="+", default=by_default, choices=systems)
     parser.add_argument("--change", nargs="+", default=[], help="settings, as section.key=value")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
@@ -319,8 +321,8 @@ def main() -> None:
     knowledge = arguments.vectors, arguments.lexicon
     if not any(knowledge) and "vectors" in arguments.systems:
         parser.error("vectors needs --vectors or --lexicon")
-    if "distilled" in arguments.systems and not (arguments.teachers and arguments.raw_text):
-        parser.error("distilled needs --teachers and --raw-text")
+    if "distilled" in arguments.systems and not arguments.labelled:
+        parser.error("distilled needs --labelled")
     if any(knowledge) and FEATURE_CRF in arguments.systems:
         parser.error(f"{FEATURE_CRF} reads neither --vectors nor --lexicon")
     changes = {
@@ -349,7 +351,7 @@ def main() -> None:
     for seed, system in product(range(arguments.seeds), arguments.systems):
         name = [system, *changed]
         if system == "distilled":
-            name.append(f"taught by {' '.join(arguments.teachers)} on {arguments.raw_text}")
+            name.append(f"taught by {arguments.labelled}")
         job = {**setup, "system": ", ".join(name), "seed": seed}
         if any(job.items() <= run.items() for run in read_results(arguments.results)):
             continue
@@ -359,8 +361,9 @@ def main() -> None:
         else:
             config = configs(arguments.lang, changes)[system]()
             if system == "distilled":
-                config["paths"]["teachers"] = arguments.teachers
-                config["paths"]["raw_text"] = arguments.raw_text
+                config["corpora"]["train"]["path"] = str(arguments.labelled / "texts")
+                if (gold_too := arguments.labelled / "gold").is_dir():
+                    config["corpora"]["train"]["gold"] = str(gold_too)
             if any(knowledge):
                 config = with_knowledge(config, *knowledge)
             run = run_pipeline(config, arguments.lang, seed, corpora, evaluated)

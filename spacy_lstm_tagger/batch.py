@@ -23,8 +23,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
+from .pipeline.labels import labels_of
 from .pipeline.pairing import check_words, make_doc, run_pipeline, token_places
-from .pipeline.probabilities import confidence
+from .pipeline.probabilities import confidences
 from .pipeline.tagger import LSTMTagger
 
 Batch = TypeVar("Batch")
@@ -224,14 +225,13 @@ def _columns(doc: Doc, text: Any, tagger: LSTMTagger) -> Row:
     else:
         check_words(doc, words)
         offsets = [token.idx for token in doc]
-    attribute = tagger.attribute
-    if attribute == "morph":
-        tags = [str(token.morph) for token in doc]
-    else:
-        tags = [getattr(token, f"{attribute}_") for token in doc]
-    row: Row = {"tokens": [token.text for token in doc], "tags": tags, "offsets": offsets}
+    row: Row = {
+        "tokens": [token.text for token in doc],
+        "tags": labels_of(doc, tagger.attribute),
+        "offsets": offsets,
+    }
     if tagger.store_probabilities:
-        row["confidences"] = [confidence(attribute, token) for token in doc]
+        row["confidences"] = confidences(doc, tagger.attribute)
     return row
 
 

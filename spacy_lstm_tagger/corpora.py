@@ -1,17 +1,20 @@
-"""What a config can ask of corpora: to use their own tokens; to mix new ones with old ones."""
+"""Corpus readers, augmenters and callbacks for configs."""
 
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
+import srsly
 from spacy.language import Language
-from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.tokens import Doc, DocBin
+from spacy.training import Corpus, Example
 from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
 
+ARRAY, NO_USER_DATA = b"\xdd", b"\x80"  # in msgpack: an array of n items, an empty map
 BUFFER = 10_000  # Docs of an old corpus that are in memory, and in a random order
 
 
@@ -74,6 +77,58 @@ def create_mixed_corpus(
         yield from examples
 
     return read
+
+
+@registry.readers("spacy-lstm-tagger.LabelledCorpus.v1")
+def create_labelled_corpus(
+    *, path: str | Path | None, gold: str | Path | None = None, ratio: float = 4.0
+) -> ReadCorpus:
+    """Return a reader of Docs that teachers labelled, and of gold Docs among them. Its tokens are
+    those of the corpora. spaCy streams it, if the config's section [training] has max_epochs = -1;
+    a few shards at a time are in memory, and their Docs are in a random order.
+
+    path (str | Path | None): The folder of shards that `python -m spacy lstm-tagger distill` wrote.
+    gold (str | Path | None): Docs with gold labels: a DocBin or a folder of them. All are read in
+        each epoch.
+    ratio (float): How many labelled Docs for each gold one.
+    RETURNS (Callable[[Language], Iterator[Example]]): The reader.
+    RAISES: ValueError if the ratio is negative; the reader does if there are no labelled Docs.
+    """
+
+    def read(nlp: Language) -> Iterator[Example]:
+        shards = sorted(Path(path).glob("*.spacy")) if path else []
+        if not shards:
+            raise ValueError(
+                f"LabelledCorpus: {path} has no Docs that teachers labelled. Make some: python -m "
+                "spacy lstm-tagger distill"
+            )
+        random.shuffle(shards)
+        docs = _read_shards(nlp, shards)
+        while examples := list(islice(docs, BUFFER)):
+            random.shuffle(examples)
+            yield from examples
+
+    if gold is None:
+        return read
+    new = Corpus(gold, augmenter=use_reference_tokens)
+    return create_mixed_corpus(new=new, old=read, ratio=ratio)
+
+
+def _read_shards(nlp: Language, shards: Iterable[Path]) -> Iterator[Example]:
+    """Yield Examples whose predicted Docs have the tokens of the reference Docs."""
+    for shard in shards:
+        docbin = DocBin().from_disk(shard)
+        data = [item or NO_USER_DATA for item in docbin.user_data]
+        docbin.user_data = []
+        # Unpacked at once: each call of srsly looks through all entry points for decoders.
+        user_data = srsly.msgpack_loads(
+            ARRAY + len(data).to_bytes(4, "big") + b"".join(data), use_list=False
+        )
+        for doc, own in zip(docbin.get_docs(nlp.vocab), user_data, strict=True):
+            if len(doc):
+                doc.user_data.update(own)
+                words, spaces = [t.text for t in doc], [bool(t.whitespace_) for t in doc]
+                yield Example(Doc(nlp.vocab, words=words, spaces=spaces), doc)
 
 
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:

@@ -125,7 +125,7 @@ def test_errors_of_other_components_are_caught(
 
 @Language.component("batch_changes")
 def changes(doc: Doc) -> Doc:
-    words = [token.text for token in doc if token.text != "ate"]
+    words = [token.text for token in doc if token.text not in ("ate", " ")]
     return Doc(doc.vocab, words=[*words, "!"] if "book" in words else words)
 
 
@@ -208,7 +208,7 @@ def work():
         tag({"text": texts})
 
 
-threads = [threading.Thread(target=work) for _ in range(3)]
+threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
 for thread in threads:
     thread.start()
 for _ in range(5):
@@ -219,6 +219,8 @@ for _ in range(5):
         os._exit(0 if list(map(len, rows["tags"])) == [2, 1] and not any(rows["error"]) else 1)
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
+for thread in threads:
+    thread.join()
 """
 
 

@@ -17,6 +17,8 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
+from spacy_lstm_tagger.cli.pupil import CONFIG
+from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
@@ -37,19 +39,17 @@ DIFFERENCES = {
     ],
     "vectors": [
         f"{MODEL}.include_static_vectors",
-        f"{MODEL}.static_vector_width",
         "paths.lexicon",
         "initialize.vectors",
         "initialize.before_init.*",
     ],
     "distilled": [
         "components.lstm_tagger.new_labels",
-        "paths.raw_text",
-        "paths.teachers",
+        "paths.labelled",
+        "paths.train",
         "corpora.train.*",
         "training.dropout",
         "training.max_epochs",
-        "initialize.components.lstm_tagger.teachers",
     ],
     "shared": [
         "paths.pretrained",
@@ -183,13 +183,13 @@ def knowledge(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def teaching(saved_pipeline: Path, tmp_path: Path) -> dict[str, Any]:
-    """The paths of a trained pipeline, and of raw text."""
-    (tmp_path / "raw.txt").write_text("The dog ate.\nEverybody read it.\n", encoding="utf8")
-    return {
-        "paths.raw_text": str(tmp_path / "raw.txt"),
-        "paths.teachers": [str(saved_pipeline)],
-    }
+def labelled(saved_pipeline: Path, tmp_path: Path) -> dict[str, str]:
+    """The path of texts that a trained pipeline labelled."""
+    docs = [Doc(Vocab(), words=text.split()) for text in ("The dog ate", "Everybody read it")]
+    Teachers([Teacher(spacy.load(saved_pipeline))]).label(docs)
+    (tmp_path / "labelled").mkdir()
+    DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / "labelled" / "texts.spacy")
+    return {"paths.labelled": str(tmp_path / "labelled")}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -198,7 +198,7 @@ def test_config_trains_as_it_stands(
     parsed: dict[str, str],
     adapting: dict[str, str],
     knowledge: dict[str, str],
-    teaching: dict[str, Any],
+    labelled: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -211,7 +211,7 @@ def test_config_trains_as_it_stands(
     if path.stem == "vectors":
         few_steps.update(knowledge)
     if path.stem == "distilled":
-        few_steps.update(teaching)
+        few_steps.update(labelled)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
@@ -286,3 +286,8 @@ def test_another_factory_is_given_on_the_command_line(
     assert weight == (0.5 if filled else 1.0)
     assert nlp.meta["performance"]["pos_acc"] > 0
     assert nlp("The dog").has_annotation("POS")
+
+
+def test_the_command_distill_trains_by_the_config_of_this_name() -> None:
+    # The command needs it where only the package is installed.
+    assert CONFIG.read_text("utf8") == (ROOT / "configs" / "distilled.cfg").read_text("utf8")

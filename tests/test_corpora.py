@@ -17,7 +17,13 @@ from spacy.training.pretrain import pretrain
 from spacy.util import load_config, load_config_from_str, registry
 from thinc.api import Adam, Config
 
-from spacy_lstm_tagger.corpora import create_mixed_corpus, create_reference_tokens_augmenter
+from spacy_lstm_tagger import corpora
+from spacy_lstm_tagger.corpora import (
+    create_labelled_corpus,
+    create_mixed_corpus,
+    create_reference_tokens_augmenter,
+)
+from spacy_lstm_tagger.pipeline.soft_labels import soft_labels, store
 
 ROOT = Path(__file__).parent.parent
 RAW_TEXT = ["The wug ate a blick.", "Every wug will glorp!"]
@@ -111,15 +117,15 @@ def test_a_tagger_takes_pretrained_weights(
     optimizer = nlp.initialize(lambda: examples)
     (shim,) = (shim for node in tagger.model.walk() for shim in node.shims)
     words = shim.vocabulary.words
-    assert words == encoder.vocabulary.words
+    assert words == {**encoder.vocabulary.words, "dog": 1 + len(encoder.vocabulary.words)}
     assert not encoder.vocabulary.is_rare[words["wug"]]
     rare = {word for word in words if shim.vocabulary.is_rare[words[word]]}
-    assert rare == {*words} - {"the", "ate"}  # which the labelled text has twice
+    assert rare == {*words} - {"the", "ate", "dog"}  # which the labelled text has twice
     weights = shim.network.state_dict()
     for name, values in encoder.network.state_dict().items():
-        assert (weights[name] == values).all()
+        assert (weights[name][: len(values)] == values).all()
+    assert not weights["words.weight"][words["dog"]].any()  # as an unknown word
     nlp.update(examples, sgd=optimizer)
-    assert "dog" in shim.vocabulary.words
     assert tagger.predict([example.predicted for example in examples])
 
 
@@ -248,3 +254,50 @@ def test_ignored_settings_of_a_sourced_component_are_told(
     with pytest.warns(UserWarning, match=message) if told else nullcontext():
         nlp = init_nlp(config)
     assert nlp.get_pipe("lstm_tagger").new_labels == "add"
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """The path of three shards of four Docs each, whose words are their numbers."""
+    nlp = spacy.blank("xx")
+    for shard in range(3):
+        docs = [Doc(nlp.vocab, words=[str(4 * shard + i), "don't"]) for i in range(4)]
+        for doc in docs:
+            store(doc, "tag", ["A", "B"], numpy.asarray([[0.9, 0.1], [0.2, 0.8]], dtype="f"))
+        DocBin(store_user_data=True, docs=docs).to_disk(tmp_path / f"{shard}.spacy")
+    return tmp_path
+
+
+def numbers(examples: Iterable[Example]) -> list[str]:
+    return [example.reference[0].text for example in examples]
+
+
+@pytest.mark.parametrize("buffer", [3, 100])
+def test_labelled_docs_come_in_a_random_order_and_with_their_labels(
+    labelled: Path, buffer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpora, "BUFFER", buffer)
+    read, nlp = create_labelled_corpus(path=labelled), spacy.blank("en")
+    orders = [numbers(read(nlp)) for _ in range(3)]
+    assert len({*map(tuple, orders)}) == 3
+    assert all(sorted(order) == sorted(map(str, range(12))) for order in orders)
+    for example in read(nlp):
+        assert [token.text for token in example.predicted][1] == "don't"  # not "do" and "n't"
+        assert soft_labels(example.reference, "tag").best == ["A", "B"]
+
+
+def test_gold_docs_are_mixed_with_labelled_ones(labelled: Path, tmp_path: Path) -> None:
+    nlp = spacy.blank("xx")
+    gold = [Doc(nlp.vocab, words=[word], tags=["X"]) for word in ("gold", "more")]
+    (tmp_path / "gold").mkdir()
+    DocBin(docs=gold).to_disk(tmp_path / "gold" / "gold.spacy")
+    read = create_labelled_corpus(path=str(labelled), gold=str(tmp_path / "gold"), ratio=3)
+    for _ in range(3):
+        words = numbers(read(nlp))
+        assert len(words) == 8 and {"gold", "more"} < set(words)
+
+
+@pytest.mark.parametrize("path", [None, "nowhere"])
+def test_no_labelled_docs_are_an_error(path: str | None) -> None:
+    with pytest.raises(ValueError, match=r"LabelledCorpus: .* has no Docs that teachers labelled"):
+        list(create_labelled_corpus(path=path)(spacy.blank("xx")))

@@ -9,8 +9,12 @@ import pytest
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
+from spacy_lstm_tagger.cli.tables import Columns, Labelled, read_table
+from spacy_lstm_tagger.pipeline.spans import find_scheme, repair, spans_of
+
 CORPUS = Path(__file__).parent.parent / "corpus"
 SOURCES = sorted(CORPUS.glob("*/*.conllu"))
+SLOTS = sorted(CORPUS.glob("slots/*.tsv"))
 ENGLISH = sorted(CORPUS.glob("english/*.conllu"))
 # The XPOS that each UPOS may go with in English: universaldependencies.org/en, "Tagset".
 PAIRS = {
@@ -82,3 +86,28 @@ def test_english_corpus_is_large_enough_and_has_no_sentence_twice(nlp: Language)
     n_tokens = {path.stem: sum(map(len, docs(path, nlp))) for path in ENGLISH}
     assert sum(n_tokens.values()) >= 6000
     assert 0.75 < n_tokens["train"] / sum(n_tokens.values()) < 0.85
+
+
+@pytest.fixture(scope="module")
+def utterances() -> dict[str, list[Labelled]]:
+    """The utterances of each table of slots."""
+    return {path.stem: list(read_table(path, Columns())) for path in SLOTS}
+
+
+def test_slots_keep_to_bio(utterances: dict[str, list[Labelled]]) -> None:
+    for utterance in (one for some in utterances.values() for one in some):
+        assert repair(utterance.labels, "bio") == utterance.labels, utterance.words
+
+
+def test_each_table_of_slots_has_all_eight(utterances: dict[str, list[Labelled]]) -> None:
+    for some in utterances.values():
+        labels = [label for utterance in some for label in utterance.labels]
+        assert find_scheme(labels) == "bio"
+        assert len({span.type for span in spans_of(labels)}) == 8
+
+
+def test_slots_have_400_utterances_and_none_twice(utterances: dict[str, list[Labelled]]) -> None:
+    sizes = {name: len(some) for name, some in utterances.items()}
+    assert sizes == {"dev": 50, "test": 100, "train": 250}
+    texts = [" ".join(one.words).lower() for some in utterances.values() for one in some]
+    assert len(set(texts)) == 400

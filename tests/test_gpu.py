@@ -1,7 +1,6 @@
 """On a GPU, everything is as on the CPU. Skipped where there is none."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -16,6 +15,7 @@ from thinc.api import fix_random_seed, require_cpu, require_gpu
 
 from spacy_lstm_tagger.model.crf import emitter_of
 from spacy_lstm_tagger.model.shim import network_of
+from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
 
 pytestmark = [
     pytest.mark.gpu,
@@ -75,12 +75,15 @@ def test_the_cpu_gives_the_same_tags_and_probabilities(trained: Language) -> Non
     assert [[token.tag_ for token in doc] for doc in nlp.pipe(make_docs(nlp))] == tags
 
 
-def test_a_tagger_teaches_another(trained: Language, tiny: dict, tmp_path: Path) -> None:
-    trained.to_disk(tmp_path)
+def test_a_tagger_teaches_another(trained: Language, tiny: dict) -> None:
     nlp = spacy.blank("xx")
     pupil: Any = nlp.add_pipe("lstm_tagger", config={"model": tiny})
-    examples = [Example(doc, doc.copy()) for doc in make_docs(nlp)]
-    pupil.initialize(lambda: examples, nlp=nlp, teachers=[tmp_path])
+    docs = make_docs(nlp)
+    Teachers([Teacher(trained)]).label(docs)
+    examples = [
+        Example(doc, reference) for doc, reference in zip(make_docs(nlp), docs, strict=True)
+    ]
+    pupil.initialize(lambda: examples, nlp=nlp)
     optimizer = nlp.create_optimizer()
     optimizer.learn_rate = 0.03
     for _ in range(40):

@@ -32,7 +32,6 @@ SETTINGS = [
     {"character_lstm_width": 0},
     {"affixes": False},
     {"include_static_vectors": True},
-    {"include_static_vectors": True, "static_vector_width": 3},
 ]
 OTHER_SETTINGS = {
     "word_width": 7,

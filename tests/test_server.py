@@ -3,9 +3,11 @@
 import http.client
 import json
 import shutil
+import socket
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 
 import pytest
 import spacy
+from spacy.tokens import Doc
 
 pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
 uvicorn = pytest.importorskip("uvicorn")
+TestClient = pytest.importorskip("starlette.testclient").TestClient
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TEXT = "The dog ate  the apple"
@@ -80,6 +85,9 @@ def test_tokens_have_offsets_tags_and_the_best_tags(running: Any, saved_pipeline
     assert [TEXT[token["start"] : token["end"]] for token in tokens] == [t["text"] for t in tokens]
     assert [token["tag"] for token in tokens] == [t.tag_ for t in spacy.load(saved_pipeline)(TEXT)]
     for token in tokens:
+        if token["text"] == " ":
+            assert token["best"] == [["_SP", 1.0]]
+            continue
         (first, p), (_, second_p) = token["best"]
         assert first == token["tag"] and p == token["confidence"] >= second_p
 
@@ -103,10 +111,16 @@ def test_requests_at_the_same_time_are_tagged_together(
 
 
 def test_a_text_that_fails_spoils_no_other_of_its_batch(running: Any, module: Any) -> None:
-    nlp = module.app.state.batcher.nlp
-    nlp.max_length = 10
-    results = module.tag(nlp, [module.Query(text=text) for text in ("The dog", TEXT, "ate")])
-    assert [result and len(result) for result in results] == [2, None, 1]
+    served = module.app.state.batcher.served
+
+    def fail(text: str) -> Doc:
+        if text == TEXT:
+            raise KeyError(text)
+        return tokenize(text)
+
+    tokenize, served.nlp.tokenizer = served.nlp.tokenizer, fail
+    answers = module.tag(served, [module.Query(text=text) for text in ("The dog", TEXT, "ate")])
+    assert [a and len(json.loads(a)["tokens"]) for a in answers] == [2, None, 1]
     assert ask(running, TEXT) == (422, {"detail": "this text can't be tagged"})
 
 
@@ -114,7 +128,28 @@ def test_a_text_that_fails_spoils_no_other_of_its_batch(running: Any, module: An
     ("method", "path", "body", "headers", "status", "reason"),
     [
         ("POST", "/tag", b"{}", {}, 422, "Field required"),
-        ("POST", "/tag", b"{", {}, 422, "JSON decode error"),
+        ("POST", "/tag", b"{", {}, 422, "The body is not valid JSON: Expecting property name"),
+        ("POST", "/tag", b"", {}, 422, "The body is not valid JSON: Expecting value"),
+        ("POST", "/tag", b"[" * 90_000, {}, 422, "The body is not valid JSON: "),
+        ("POST", "/tag", b'["text"]', {}, 422, "The body must be an object, such as"),
+        ("POST", "/tag", b'{"text": "\xe0"}', {}, 422, "The body is not UTF-8, from byte 10 on"),
+        (
+            "POST",
+            "/tag",
+            b'{"text": 3, "k": 0}',
+            {},
+            422,
+            "text: Input should be a valid string; k:",
+        ),
+        (
+            *("POST", "/tag", b"text=dog", {"Content-Type": "application/x-www-form-urlencoded"}),
+            *(415, "Content-Type: application/json, not application/x-www-form-urlencoded"),
+        ),
+        ("POST", "/tag", b"dog", {"Content-Type": ""}, 415, "Content-Type: application/json"),
+        (
+            *("POST", "/tag", json.dumps({"text": "a" * 5000, "k": 21}).encode(), {}),
+            *(422, "k: at most 20 for a text of 5000 characters"),
+        ),
         ("POST", "/tag", b'{"text": 3}', {}, 422, "valid string"),
         ("POST", "/tag", b'{"text": "dog", "k": 0}', {}, 422, "greater than or equal to 1"),
         ("POST", "/tag", b'{"text": "\\ud800"}', {}, 422, "valid string"),
@@ -167,6 +202,92 @@ def test_requests_are_answered_before_the_server_stops(
         time.sleep(0.3)  # until the server has noticed
         go_on.set()
     assert [answer.result()[0] for answer in answers] == [200] * 4
+
+
+def test_a_run_without_spaces_does_not_hold_others(running: Any) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, running, "$" * 10_000)
+        waits = []
+        while not answer.done():
+            begin = time.perf_counter()
+            assert request(running, "GET", "/health")[0] == 200
+            waits.append(time.perf_counter() - begin)
+        status, tokens = answer.result()
+    assert status == 200 and len(tokens["tokens"]) == 10_000
+    assert waits  # others got answers meanwhile
+
+
+def test_a_client_that_sends_half_a_body_is_sent_away(
+    running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    head = b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(head + b'Content-Type: application/json\r\n\r\n{"text": ')
+        running.should_exit = True
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 408") and b"The body was not there in 0.5 s." in answer
+
+
+def test_a_client_that_leaves_harms_nobody(running: Any) -> None:
+    port = running.servers[0].sockets[0].getsockname()[1]
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+    assert ask(running, TEXT)[0] == 200
+
+
+def test_answers_do_not_pile_up(module: Any, saved_pipeline: Path) -> None:
+    nlp = spacy.load(saved_pipeline)
+    tagger = nlp.get_pipe("lstm_tagger")
+    tagger.store_probabilities = True
+    served = module.Served(nlp, tagger)
+    queries = [module.Query(text="a " * 2500, k=20)] * 8
+    answers = module.tag(served, queries[:1])
+    tracemalloc.start()
+    answers = module.tag(served, queries)
+    left, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left < 3 * sum(map(len, answers))
+    assert peak < 40_000_000
+
+
+def test_a_batch_has_a_limited_number_of_characters(
+    running: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+    tag = module.tag
+    monkeypatch.setattr(module, "WINDOW", 0.3)
+    monkeypatch.setattr(module, "MAX_BATCH_CHARACTERS", 100)
+    monkeypatch.setattr(module, "tag", lambda *args: batches.append(len(args[1])) or tag(*args))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: ask(running, f"{i} " * 30), range(8)))
+    assert all(status == 200 for status, _ in answers)
+    assert sum(batches) == 8 and max(batches) <= 2
+
+
+@pytest.mark.parametrize("attribute", ["tag", "morph"])
+def test_the_component_has_any_name(
+    attribute: str,
+    nlp: Any,
+    train: Any,
+    module: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(nlp, name="tags", attribute=attribute).to_disk(tmp_path)
+    monkeypatch.setenv("PIPELINE", str(tmp_path))
+    with TestClient(module.app) as client:
+        tokens = client.post("/tag", json={"text": TEXT}).json()["tokens"]
+        assert client.get("/openapi.json").status_code == 200
+    doc = nlp(TEXT)
+    assert [t["tag"] for t in tokens] == [
+        token.tag_ if attribute == "tag" else str(token.morph) or "_" for token in doc
+    ]
+    assert tokens[0]["best"][0][1] == tokens[0]["confidence"]
+    monkeypatch.setenv("COMPONENT", "nothing")
+    with pytest.raises(ValueError, match="nothing"), TestClient(module.app):
+        pass
 
 
 def test_the_page_needs_no_other_server(running: Any) -> None:

@@ -33,8 +33,9 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
-        msg.fail(line.encode("utf8", "backslashreplace").decode("utf8"), exits=1)
+        from .texts import printable
+
+        msg.fail(printable(" ".join(str(error).split())), exits=1)
 
 
 @lstm_tagger_cli.command("report", no_args_is_help=True)
@@ -161,3 +162,128 @@ def tag_cli(
             code=code,
             use_gpu=use_gpu,
         )
+
+
+@lstm_tagger_cli.command("convert", no_args_is_help=True)
+def convert_cli(
+    files: Annotated[
+        list[Path],
+        Arg(help="Files or folders: .csv, .tsv, CoNLL or IOB; .jsonl or .json with spans"),
+    ],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder for the DocBins")],
+    attribute: Annotated[
+        str,
+        Opt("--attribute", "-a", help="tag, pos, morph, or the NAME of an extension token._.NAME"),
+    ] = "label",
+    word: Annotated[str | None, Opt("--word", "-w", help="Column of the tokens")] = None,
+    label: Annotated[str | None, Opt("--label", "-l", help="Column of the labels")] = None,
+    sentence: Annotated[
+        str | None, Opt("--sentence", "-s", help="Column of the sentences, if there is one")
+    ] = None,
+    lang: Annotated[str, Opt("--lang", help="Language whose tokenizer cuts texts")] = "xx",
+    text_key: Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSON")] = "text",
+    split: Annotated[
+        str | None, Opt("--split", help="Shares of train, dev and test, such as 0.8,0.1,0.1")
+    ] = None,
+    seed: Annotated[int, Opt("--seed", help="Seed of the split")] = 0,
+    force: Annotated[
+        bool,
+        Opt("--force", "-F", help="Overwrite existing output, and leave out spans that cut tokens"),
+    ] = False,
+) -> None:
+    """Convert tables of tokens and labels, or texts with spans, to DocBins. Columns are numbers
+    from 1, or names in the first line.
+    """
+    with one_line_errors():
+        from .convert import convert
+        from .tables import Columns
+
+        convert(
+            files,
+            output,
+            attribute=attribute,
+            columns=Columns(word, label, sentence),
+            lang=lang,
+            text_key=text_key,
+            split=split,
+            seed=seed,
+            force=force,
+        )
+
+
+@lstm_tagger_cli.command(
+    "distill",
+    no_args_is_help=True,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def distill_cli(
+    inputs: Annotated[
+        list[str], Arg(metavar="TEACHER... TEXTS...", help=f"Trained pipelines, and texts: {KINDS}")
+    ],
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write to")],
+    train: Annotated[Path | None, Opt(help="Corpus with gold labels to learn from, too")] = None,
+    dev: Annotated[Path | None, Opt(help="Corpus with gold labels to select the pupil by")] = None,
+    config: Annotated[Path | None, Opt(help="Config of the training; None for a good one")] = None,
+    size: Annotated[str, Opt(help="fast, tagger or accurate")] = "tagger",
+    component: Annotated[
+        list[str] | None,
+        Opt(help="Component that teaches; by default all taggers and morphologizers"),
+    ] = None,
+    vectors: Annotated[str | None, Opt(help="Pipeline whose word vectors the pupil reads")] = None,
+    keep: Annotated[
+        list[str] | None, Opt(help="Component to keep although it is no part of tagging")
+    ] = None,
+    text_key: TextKey = "text",
+    resume: Annotated[bool, Opt("--resume", "-r", help="Go on with labels that are there")] = False,
+    force: Force = False,
+    code: Code = None,
+    use_gpu: Gpu = -1,
+) -> None:
+    """Train a fast tagger on what trained pipelines think of texts, and put it in the place of the
+    first one. Settings of the config can be overridden as in spacy train: --training.max_steps N.
+    """
+    first = next((i for i, word in enumerate(inputs) if word.startswith("--")), len(inputs))
+    overrides = parse_config_overrides(inputs[first:])
+    with one_line_errors():
+        import_code(code)
+        from .distill import Order, distill
+
+        order = Order(
+            inputs=inputs[:first],
+            output=output,
+            train=train,
+            dev=dev,
+            config=config,
+            size=size,
+            components=component or (),
+            vectors=vectors,
+            keep=keep or (),
+            text_key=text_key,
+            overrides=overrides,
+            resume=resume,
+            force=force,
+            use_gpu=use_gpu,
+        )
+        distill(order)
+
+
+@lstm_tagger_cli.command("compact", no_args_is_help=True)
+def compact_cli(
+    pipeline: Pipeline,
+    output: Annotated[Path, Opt("--output", "-o", help="Folder to write the pipeline to")],
+    texts: Annotated[
+        list[Path] | None,
+        Opt(help=f"Files or folders of texts, to see how much can be dropped: {KINDS}"),
+    ] = None,
+    text_key: TextKey = "text",
+    force: Force = False,
+    code: Code = None,
+) -> None:
+    """Save a trained pipeline in a fraction of its size: in half precision, and without words that
+    hardly change a label.
+    """
+    with one_line_errors():
+        import_code(code)
+        from .compact import compact_pipeline
+
+        compact_pipeline(pipeline, output, texts or (), text_key=text_key, force=force)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from spacy.tokens import Doc, Token
 
+from ..pipeline.labels import labels_of
 from ..pipeline.pairing import find_words
 from .texts import Text, flaw_of
 
@@ -159,27 +160,35 @@ def annotated_columns(text: Text) -> tuple[list[str], list[str], list[str]]:
     return upos, xpos, [cells[FEATS] for cells in words]
 
 
-def write_sentences(doc: Doc, text: Text) -> str:
+def write_sentences(doc: Doc, text: Text, extensions: Sequence[str] = ()) -> str:
     """Return the sentences of a Doc. One that was read from CoNLL-U keeps what the pipeline doesn't
     write.
+
+    doc (Doc): The Doc.
+    text (Text): The text that it was made of.
+    extensions (Sequence[str]): Attributes of tokens, `token._.NAME`, that go to the column MISC.
     """
     keys = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
+    labels = {name: labels_of(doc, name) for name in extensions}
     if isinstance(text.record, list):
-        return "\n".join(_updated_lines(text.record, doc, keys)) + "\n\n"
-    before, sentences = _split_spaces(doc)
+        return "\n".join(_updated_lines(text.record, doc, keys, labels)) + "\n\n"
+    before, sentences = _split_spaces(doc, text)
     blocks = []
     for sentence in sentences:
-        blocks.append("\n".join(_sentence_lines(sentence, before, keys)) + "\n\n")
+        blocks.append("\n".join(_sentence_lines(sentence, before, keys, labels)) + "\n\n")
         before = ""
     return "".join(blocks)
 
 
-def write_failure(text: Text, message: str, written: Collection[int]) -> str:
+def write_failure(
+    text: Text, message: str, written: Collection[int], extensions: Sequence[str] = ()
+) -> str:
     """Return a sentence for a text that could not be tagged, with a comment that says why.
 
     text (Text): The text.
     message (str): What went wrong.
     written (Collection[int]): The columns that the pipeline would have written: they are empty.
+    extensions (Sequence[str]): What it would have written to the column MISC.
     """
     comment = f"# error = {message}"
     if isinstance(text.record, list):
@@ -189,36 +198,33 @@ def write_failure(text: Text, message: str, written: Collection[int]) -> str:
         for i, line in enumerate(lines):
             cells = line.split("\t")
             if line[0] != "#" and cells[ID].isdecimal():
-                lines[i] = "\t".join("_" if j in written else c for j, c in enumerate(cells))
+                cells = ["_" if j in written else cell for j, cell in enumerate(cells)]
+                cells[MISC] = _misc_with(cells[MISC], dict.fromkeys(extensions, ""))
+                lines[i] = "\t".join(cells)
         return "\n".join([comment, *lines]) + "\n\n"
     words = [_cell_of(word) for word in text.text.split()] or ["_"]
     rows = ["\t".join([str(i), word, *"________"]) for i, word in enumerate(words, 1)]
     return "\n".join([comment, *rows]) + "\n\n"
 
 
-def _split_spaces(doc: Doc) -> tuple[str, list[list[Word]]]:
-    """Return the white space before the first word of a Doc, and the words of its sentences, each
+def _split_spaces(doc: Doc, text: Text) -> tuple[str, list[list[Word]]]:
+    """Return the white space before the first word of a text, and the words of its sentences, each
     with the white space after it.
     """
-    before, sentences = "", []
-    last: list[Word] = []  # the sentence that has the last word
-    has_sentences = doc.has_annotation("SENT_START")
-    for span in doc.sents if has_sentences else [doc[:]]:
-        sentence: list[Word] = []
-        for token in span:
-            if not token.text.isspace():
-                sentence.append(Word(token, token.whitespace_))
-                last = sentence
-            elif last:
-                last[-1] = last[-1]._replace(after=last[-1].after + token.text_with_ws)
-            else:
-                before += token.text_with_ws
-        if sentence:
-            sentences.append(sentence)
-    return before, sentences
+    places = text.places_in(doc)
+    spans = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
+    sentences = [[t for t in span if not t.text.isspace()] for span in spans]
+    words = [token for sentence in sentences for token in sentence]
+    starts = [*(places[word.i][0] for word in words), len(text.text)]
+    ends = [0, *(places[word.i][1] for word in words)]
+    before, *after = (text.text[end:start] for end, start in zip(ends, starts, strict=True))
+    rest = iter(after)
+    return before, [[Word(word, next(rest)) for word in found] for found in sentences if found]
 
 
-def _sentence_lines(sentence: list[Word], before: str, keys: dict[int, str]) -> Iterator[str]:
+def _sentence_lines(
+    sentence: list[Word], before: str, keys: dict[int, str], labels: dict[str, list[str]]
+) -> Iterator[str]:
     forms = [_cell_of(word.token.text) for word in sentence]
     spaces = [" " if word.after else "" for word in sentence]
     yield "# text = " + "".join(map("".join, zip(forms, spaces, strict=True))).rstrip()
@@ -232,11 +238,14 @@ def _sentence_lines(sentence: list[Word], before: str, keys: dict[int, str]) -> 
             misc.append("SpaceAfter=No")
         elif word.after != " ":
             misc.append(f"SpacesAfter={_escaped(word.after)}")
-        cells[MISC] = "|".join(misc) or "_"
+        own = {name: found[word.token.i] for name, found in labels.items()}
+        cells[MISC] = _misc_with("|".join(misc) or "_", own)
         yield "\t".join(cells)
 
 
-def _updated_lines(lines: list[str], doc: Doc, keys: dict[int, str]) -> Iterator[str]:
+def _updated_lines(
+    lines: list[str], doc: Doc, keys: dict[int, str], labels: dict[str, list[str]]
+) -> Iterator[str]:
     """Yield the lines of a sentence with what the pipeline wrote; a word that it left alone keeps
     what it had.
     """
@@ -248,6 +257,8 @@ def _updated_lines(lines: list[str], doc: Doc, keys: dict[int, str]) -> Iterator
             token = next(tokens)
             for column, key in keys.items():
                 cells[column] = _annotation(token, column, key, numbers) or cells[column]
+            own = {name: found[token.i] for name, found in labels.items() if found[token.i]}
+            cells[MISC] = _misc_with(cells[MISC], own)
         yield "\t".join(cells)
 
 
@@ -263,6 +274,15 @@ def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) ->
     if column == DEPREL and token.dep_ == "ROOT":
         return "root"
     return "" if column == HEAD else _cell_of(getattr(token, f"{key.lower()}_"))
+
+
+def _misc_with(misc: str, labels: dict[str, str]) -> str:
+    """Return the column MISC with other labels; without those that are empty."""
+    if not labels:
+        return misc
+    items = [item for item in misc.split("|") if item.partition("=")[0] not in (*labels, "_")]
+    new = [f"{name}={_cell_of(label).replace('|', ' ')}" for name, label in labels.items() if label]
+    return "|".join([*items, *new]) or "_"
 
 
 def _cell_of(value: str) -> str:

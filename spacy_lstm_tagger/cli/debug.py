@@ -17,7 +17,14 @@ from wasabi import msg
 from ..model.vocabulary import KINDS, Vocabulary, learn_vocabulary, spelling
 from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
-from .io import progress, require_annotation, require_paths
+from .io import (
+    different_labels,
+    label_counts,
+    one_label_problem,
+    progress,
+    require_annotation,
+    require_paths,
+)
 
 RARE = 10  # labels with fewer tokens are hardly learnt
 AUGMENTER = "spacy-lstm-tagger.reference_tokens.v1"
@@ -128,6 +135,11 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
         (label, n, f"{n / total:.2%}", in_dev[label]) for label, n in counts.most_common(n_examples)
     ]
     _table(f"{len(counts)} labels", ("Label", "Train", "Share", "Dev"), rows)
+    for name, found in [("train", counts), ("dev", in_dev)]:
+        if problem := one_label_problem(found):
+            msg.warn(f"{name}: {problem}")
+    if not counts.keys() & in_dev.keys():
+        msg.warn(different_labels(in_dev, counts, "dev", "train"))
     rare = [f"{label} ({n})" for label, n in reversed(counts.most_common()) if n < RARE]
     if rare:
         msg.warn(f"{len(rare)} labels have fewer than {RARE} tokens: {_some(rare, n_examples)}")
@@ -188,6 +200,12 @@ def _show_tokens(setting: Setting, train: list[Doc], dev: list[Doc], n_examples:
     same = all(len(e.x) == len(e.y) for e in setting.train)
     if same:
         msg.good("Training reads the tokens of the corpus, so no label is lost")
+        msg.info(
+            "On texts, the pipeline has the tokens of the tokenizer: scores of the corpus's tokens "
+            f"are higher than those on texts, where {n_words / n_tokens:.2%} of tokens are others. "
+            "spacy evaluate and report --tokenizer score these. Exceptions and rules of the "
+            "tokenizer can make it agree with the corpus"
+        )
     else:
         msg.warn(
             "Training loses their labels. To read the tokens of the corpus, use the augmenter "
@@ -237,11 +255,6 @@ class Word(NamedTuple):
     before: str
     word: str
     after: str
-
-
-def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
-    """Return how often each label occurs."""
-    return Counter(label for doc in docs for label in labels_of(doc, attribute) if label)
 
 
 def inconsistent(docs: Iterable[Doc], attribute: str) -> list[tuple[Word, Counter[str]]]:

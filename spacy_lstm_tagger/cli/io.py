@@ -1,7 +1,8 @@
 """Find, read and load files: pipelines, texts and corpora."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from tqdm import tqdm
+from wasabi import msg
 
+from ..pipeline.labels import has_labels, labels_of
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
 from .jsonl import read_records
@@ -199,12 +202,69 @@ def _annotated(text: Text, vocab: Vocab, as_written: bool) -> Doc:
     return Doc(vocab, words=words, spaces=spaces, sent_starts=starts, **labels)
 
 
+def name_of(attribute: str) -> str:
+    """Return what the labels of an attribute are called in messages and reports."""
+    return ATTRIBUTES.get(attribute, f"labels in token._.{attribute}")
+
+
 def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) -> None:
     """Raise a ValueError if no Doc has an attribute that a tagger learns."""
-    if not any(doc.has_annotation(attribute.upper()) for doc in docs):
+    if not any(has_labels(doc, attribute) for doc in docs):
         raise ValueError(
-            f"{path} has no {ATTRIBUTES[attribute]}, which the component writes "
+            f"{path} has no {name_of(attribute)}, which the component writes "
             f"(attribute = {attribute!r})"
+        )
+
+
+def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
+    """Return how often each label occurs."""
+    return Counter(label for doc in docs for label in labels_of(doc, attribute) if label)
+
+
+def one_label_problem(counts: Counter[str]) -> str:
+    """Return what is wrong with a corpus whose tokens all have one label; "" if there are more."""
+    if len(counts) != 1:
+        return ""
+    (label,) = counts
+    hint = ""
+    if label in ("-", "_", "O"):
+        hint = (
+            '. It stands for "none": was the corpus converted from another format than it has? '
+            "(spacy convert -c iob reads the second of two columns as entities, not as tags; "
+            "python -m spacy lstm-tagger convert reads it as tags)"
+        )
+    return f"all {counts.total():,} tokens that have a label have {label!r}{hint}"
+
+
+def different_labels(found: Iterable[str], expected: Iterable[str], what: str, other: str) -> str:
+    """Return a sentence about two sets of labels that have none in common."""
+    examples = [", ".join(sorted(labels)[:5]) or "none" for labels in (found, expected)]
+    return (
+        f"{what} and {other} have no label in common: {what} has {examples[0]}; {other} has "
+        f"{examples[1]}. Are they of the same tag set, and of the same attribute?"
+    )
+
+
+def require_known_labels(docs: Sequence[Doc], attribute: str, known: Collection[str]) -> None:
+    """Check that a pipeline can have the labels of a corpus. Warn if some can't be right.
+
+    docs (Sequence[Doc]): The annotated Docs.
+    attribute (str): "tag", "pos" or "morph".
+    known (Collection[str]): The labels of the pipeline.
+    RAISES: ValueError if it has none of them.
+    """
+    counts = label_counts(docs, attribute)
+    if problem := one_label_problem(counts):
+        msg.warn(f"The corpus: {problem}")
+    unknown = Counter({label: n for label, n in counts.items() if label not in known})
+    if unknown and len(unknown) == len(counts):
+        raise ValueError(different_labels(counts, known, "the corpus", "the pipeline"))
+    if unknown:
+        share = unknown.total() / counts.total()
+        names = ", ".join(f"{label} ({n})" for label, n in unknown.most_common(5))
+        msg.warn(
+            f"The pipeline lacks {len(unknown):,} labels of the corpus, so {share:.2%} of its "
+            f"tokens can't be right: {names}"
         )
 
 

@@ -1,11 +1,12 @@
 """Read and write lines of JSON."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from spacy.tokens import Doc, Token
 
+from ..pipeline.labels import labels_of
 from ..pipeline.pairing import describe, find_words
 from .texts import Text, flaw_of
 
@@ -74,9 +75,17 @@ def _given_words(tokens: Any, text: str) -> tuple[list[str], list[Place]]:
     return words, places
 
 
-def write_record(doc: Doc, text: Text, text_key: str) -> str:
-    """Return the line of a Doc: what the record had, and the tokens with their annotation."""
+def write_record(doc: Doc, text: Text, text_key: str, extensions: Sequence[str] = ()) -> str:
+    """Return the line of a Doc: what the record had, and the tokens with their annotation.
+
+    doc (Doc): The Doc.
+    text (Text): The text that it was made of.
+    text_key (str): The key of the text.
+    extensions (Sequence[str]): Attributes of tokens, `token._.NAME`, that are written, too.
+    """
     keys = [key for key in ("TAG", "POS", "MORPH", "LEMMA") if doc.has_annotation(key)]
+    labels = {key.lower(): [_value(token, key) for token in doc] for key in keys}
+    labels.update({name: labels_of(doc, name) for name in extensions})
     tokens: list[dict[str, Any]] = [
         {
             "text": token.text,
@@ -84,16 +93,15 @@ def write_record(doc: Doc, text: Text, text_key: str) -> str:
             "end": end,
             "id": token.i,
             "ws": bool(token.whitespace_),
-            **{key.lower(): _value(token, key) for key in keys},
+            **{name: found[token.i] for name, found in labels.items()},
         }
         for token, (start, end) in zip(doc, text.places_in(doc), strict=True)
     ]
     record = _record_of(text)
     given = record.get("tokens")
     if text.words is not None and isinstance(given, list) and isinstance(given[0], dict):
-        labels = [key.lower() for key in keys]
         for i, token in enumerate(given):
-            tokens[i] = {**tokens[i], **token, **{label: tokens[i][label] for label in labels}}
+            tokens[i] = {**tokens[i], **token, **{name: tokens[i][name] for name in labels}}
         return to_json({**record, "tokens": tokens}) + "\n"
     return to_json({**record, _free_key(record, "tokens", text_key): tokens}) + "\n"
 

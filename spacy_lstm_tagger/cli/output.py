@@ -37,7 +37,13 @@ class Progress(NamedTuple):
 
 
 class Format(ABC):
-    """A format of the output. Each text becomes a row, also one that could not be tagged."""
+    """A format of the output. Each text becomes a row, also one that could not be tagged.
+
+    extensions: The attributes of tokens, `token._.NAME`, that the pipeline writes.
+    """
+
+    def __init__(self, extensions: Sequence[str] = ()) -> None:
+        self.extensions = extensions
 
     @abstractmethod
     def row(self, doc: Doc, text: Text) -> Any:
@@ -73,25 +79,27 @@ class Conllu(Lines):
     columns: The columns that the pipeline writes.
     """
 
-    def __init__(self, columns: Sequence[int]):
+    def __init__(self, columns: Sequence[int], extensions: Sequence[str] = ()) -> None:
+        super().__init__(extensions)
         self.columns = columns
 
     def row(self, doc: Doc, text: Text) -> str:
         text.places_in(doc)
-        return conllu.write_sentences(doc, text)
+        return conllu.write_sentences(doc, text, self.extensions)
 
     def failed_row(self, text: Text, message: str) -> str:
-        return conllu.write_failure(text, message, self.columns)
+        return conllu.write_failure(text, message, self.columns, self.extensions)
 
 
 class Jsonl(Lines):
     """JSON lines."""
 
-    def __init__(self, text_key: str):
+    def __init__(self, text_key: str, extensions: Sequence[str] = ()) -> None:
+        super().__init__(extensions)
         self.text_key = text_key
 
     def row(self, doc: Doc, text: Text) -> str:
-        return jsonl.write_record(doc, text, self.text_key)
+        return jsonl.write_record(doc, text, self.text_key, self.extensions)
 
     def failed_row(self, text: Text, message: str) -> str:
         return jsonl.write_failure(text, message, self.text_key)
@@ -102,7 +110,12 @@ class DocBins(Format):
 
     def row(self, doc: Doc, text: Text) -> Doc:
         text.places_in(doc)
-        doc.user_data = {}
+        kept = {("._.", name) for name in self.extensions}
+        data: Any = doc.user_data  # spaCy's stubs wrongly say that its keys are strings
+        labels: Any = {
+            key: value for key, value in data.items() if isinstance(key, tuple) and key[:2] in kept
+        }
+        doc.user_data = labels
         return doc
 
     def failed_row(self, text: Text, message: str) -> Doc:
@@ -154,6 +167,8 @@ class Output:
         with suppress(FileNotFoundError):
             path.lstat()  # OSError if its name is too long
         self.done = self._progress_of_another_run() if resume else Progress()
+        if not self.done.n_texts:
+            self._journal.unlink(missing_ok=True)
         self._file = self._unfinished.open("r+b" if self.done.n_bytes else "wb")
         self._file.truncate(self.done.n_bytes)
         self._file.seek(self.done.n_bytes)

@@ -28,11 +28,12 @@ from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
 from .io import (
-    ATTRIBUTES,
     load_pipeline,
+    name_of,
     read_corpus,
     require_annotation,
     require_free,
+    require_known_labels,
     require_paths,
 )
 
@@ -82,6 +83,7 @@ def write_report(
     curve = read_log(log, attribute) if log is not None else None
     references = read_corpus(corpus, Vocab(), as_written=own_tokens)
     require_annotation(references, attribute, corpus)
+    require_known_labels(references, attribute, tagger.labels)
     seen = read_corpus(train, Vocab()) if train is not None else None
     report: Report = {
         "written": datetime.now(timezone.utc).date().isoformat(),
@@ -103,7 +105,7 @@ def write_report(
         report["comparison"] = figures.comparison(*evaluations)
     page = render_page(report)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page, encoding="utf8")
+    output.write_text(page, encoding="utf8", newline="\n")
     srsly.write_json(figures_path, report)
     _print_summary(report, output, figures_path)
     return report
@@ -174,7 +176,7 @@ def read_log(path: Path, attribute: str) -> Report:
     """
     header: list[str] = []
     entries: list[dict[str, float]] = []
-    for line in path.read_text(encoding="utf8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         cells = line.split()
         if cells[:2] == ["E", "#"]:
             header = cells
@@ -233,7 +235,7 @@ def render_page(report: Report) -> str:
     return environment.get_template("report.html").render(
         report=report,
         written=datetime.fromisoformat(report["written"]).strftime("%d %B %Y").lstrip("0"),
-        what=ATTRIBUTES[report["attribute"]],
+        what=name_of(report["attribute"]),
         axis=curve_axis(report["curve"]["points"]) if report["curve"] else None,
         sure=f"{figures.SURE:.0%}",
         few=FEW_TOKENS,

@@ -16,12 +16,13 @@ from spacy.util import minibatch
 from wasabi import msg
 
 from ..batch import bounded_memory, share_out
+from ..pipeline.labels import FACTORIES
 from ..pipeline.pairing import describe, run_pipeline
-from ..pipeline.tagger import find_tagger
+from ..pipeline.tagger import LSTMTagger, find_tagger
 from .conllu import COLUMNS
 from .io import FileProgress, find_files, load_pipeline, read_texts
 from .output import Conllu, DocBins, Format, Jsonl, Output
-from .texts import Text
+from .texts import Text, printable
 
 FORMATS = ("conllu", "jsonl", "spacy")
 N_SHOWN = 10  # texts and files that are named if they could not be tagged
@@ -114,16 +115,7 @@ def tag_files(
         raise ValueError(f"the format {output_format!r} must be one of {', '.join(FORMATS)}")
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output} is a file; name a folder")
-    tasks = _tasks(paths, output, output_format)
-    present = [task for task in tasks if _is_there(task.target)]
-    if present and not (resume or force):
-        raise ValueError(
-            f"{present[0].target} exists already; use --force to overwrite it, or --resume to go "
-            "on with what is not done"
-        )
-    if resume:
-        tasks = [task for task in tasks if task not in present]
-        msg.info(f"{len(present)} files are done, {len(tasks)} are not")
+    tasks = _tasks(paths, output, output_format, resume=resume, force=force)
     if not tasks:
         return []
     load = partial(_load, pipeline, code, use_gpu)
@@ -139,10 +131,22 @@ def tag_files(
     tagged: Iterator[Tagged] = map(run, batches)
     if n_process > 1:
         tagged = share_out(run, batches, n_process=n_process)
+    done = _write_all(tasks, tagged, outputs, made)
+    _tell(done, output)
+    return done
+
+
+def _write_all(
+    tasks: list[Task],
+    tagged: Iterator[Tagged],
+    outputs: dict[Task, Output],
+    output_format: Format,
+) -> list[Done]:
+    """Write the files of all tasks."""
     try:
         with FileProgress([task.source for task in tasks]) as bar:
-            done = [
-                _write(task, outputs.pop(task, None), of_task, made, bar)
+            return [
+                _write(task, outputs.pop(task, None), of_task, output_format, bar)
                 for task, of_task in groupby(tagged, key=lambda batch: batch.task)
             ]
     except BrokenProcessPool as error:
@@ -153,8 +157,6 @@ def tag_files(
     finally:
         for unfinished in outputs.values():
             unfinished.close()
-    _tell(done, output)
-    return done
 
 
 def _tell(done: list[Done], output: Path) -> None:
@@ -170,15 +172,17 @@ def _tell(done: list[Done], output: Path) -> None:
         msg.info(said)
     errors = [error for d in done for error in (*d.errors, d.error) if error]
     for error in errors[1:N_SHOWN]:
-        msg.warn(error)
+        msg.warn(printable(error))
     parts = [f"{n_missing:,} files were not tagged"] if n_missing else []
     if n_failed:
         parts.append(f"{n_failed:,} texts were not tagged; the output says why in their place")
     raise ValueError(f"{', and '.join(parts)}. {errors[0]}" if errors else ", and ".join(parts))
 
 
-def _tasks(paths: list[Path], output: Path, output_format: str) -> list[Task]:
-    """Name the output of each file; ValueError if two would have the same one."""
+def _tasks(
+    paths: list[Path], output: Path, output_format: str, *, resume: bool, force: bool
+) -> list[Task]:
+    """Name the output of each file that is to be tagged; ValueError if something would be lost."""
     for path in paths:
         if path.is_dir() and path.resolve() == output.resolve():
             raise ValueError(
@@ -194,6 +198,16 @@ def _tasks(paths: list[Path], output: Path, output_format: str) -> list[Task]:
                 f"{source} would be overwritten by its own output; name another folder"
             )
         tasks[target] = Task(source, target)
+    present = [target for target in tasks if _is_there(target)]
+    if present and not (resume or force):
+        raise ValueError(
+            f"{present[0]} exists already; use --force to overwrite it, or --resume to go on with "
+            "what is not done"
+        )
+    if resume:
+        msg.info(f"{len(present)} files are done, {len(tasks) - len(present)} are not")
+        for target in present:
+            del tasks[target]
     return list(tasks.values())
 
 
@@ -215,12 +229,15 @@ def _load(pipeline: str, code: Path | None, use_gpu: int) -> Language:
 
 
 def _make_format(nlp: Language, output_format: str, text_key: str) -> Format:
+    attributes = [pipe.attribute for _, pipe in nlp.pipeline if isinstance(pipe, LSTMTagger)]
+    extensions = [attribute for attribute in attributes if attribute not in FACTORIES]
     if output_format == "jsonl":
-        return Jsonl(text_key)
+        return Jsonl(text_key, extensions)
     if output_format == "spacy":
-        return DocBins()
+        return DocBins(extensions)
     assigned = {name for pipe in nlp.pipe_names for name in nlp.get_pipe_meta(pipe).assigns}
-    return Conllu([i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned])
+    columns = [i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned]
+    return Conllu(columns, extensions)
 
 
 def _batches(

@@ -67,3 +67,8 @@ def flaw_of(*texts: str) -> str:
                 return f"it is not UTF-8: it has the byte {code - 0xDC00:#x}"
             return f"it has half a character: {code:#x}"
     return ""
+
+
+def printable(text: str) -> str:
+    """Return a text that can be printed, whatever the names of files have."""
+    return text.encode("utf8", "backslashreplace").decode("utf8")

@@ -1,7 +1,7 @@
 """The command `uncertain`: choose the sentences to annotate next."""
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import accumulate, islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from wasabi import msg
 from ..pipeline.active_learning import Uncertain, uncertain
 from ..pipeline.pairing import describe
 from .io import FileProgress, find_files, load_pipeline, read_texts, require_free
-from .texts import Text
+from .texts import Text, printable
 
 N_SHOWN = 10  # sentences that are shown, and texts that are named if they could not be read
 
@@ -67,7 +67,7 @@ def write_uncertain(
     if stream.errors:
         msg.info(f"Wrote {len(chosen)} of the least sure to {output}")
         for error in stream.errors[1:N_SHOWN]:
-            msg.warn(error)
+            msg.warn(printable(error))
         n_errors = len(stream.errors)
         raise ValueError(f"{n_errors:,} texts or files could not be read. {stream.errors[0]}")
     msg.good(f"Wrote {len(chosen)} of the least sure to {output}")
@@ -169,7 +169,10 @@ def _as_written(found: Uncertain, text: Text) -> tuple[str, list[tuple[int, int]
     if text.words is None or text.spaces is None or text.places is None:
         return written, places, found.start_char
     lengths = (len(word) + bool(s) for word, s in zip(text.words, text.spaces, strict=True))
-    first = [0, *accumulate(lengths)].index(found.start_char)
+    starts = [0, *accumulate(lengths)]
+    first = bisect_left(starts, found.start_char)
+    if text.words[first : first + len(places)] != [word for word, _ in found.sentence]:
+        return written, places, found.start_char  # as the pipeline changed the tokens
     in_text = text.places[first : first + len(places)]
     begin, end = in_text[0][0], in_text[-1][1]
     return text.text[begin:end], [(i - begin, j - begin) for i, j in in_text], begin

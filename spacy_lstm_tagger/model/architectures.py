@@ -186,7 +186,7 @@ def _begin_update(model: DocModel, docs: list[Doc]) -> tuple[Floats2d, Callable[
 def _predict(model: DocModel, docs: list[Doc]) -> Floats2d:
     """Return (tokens, width) the network's output for all Docs; zeros for whitespace."""
     n_tokens = sum(map(len, docs))
-    predicted = model.ops.alloc2f(n_tokens, model.get_dim("nO"))
+    predicted = model.ops.alloc2f(n_tokens, network_of(model).output_width)
     for tokens, outputs in predict_parts(model, docs):
         if predicted.shape[1] != outputs.shape[1]:  # labels were added meanwhile
             predicted = model.ops.alloc2f(n_tokens, outputs.shape[1])
@@ -244,15 +244,17 @@ def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None =
     )
 
 
-def resize_output(model: DocModel, n_labels: int) -> DocModel:
+def resize_output(
+    model: DocModel, n_labels: int, peers: Sequence[Sequence[int]] | None = None
+) -> DocModel:
     """Add labels at the end; spaCy's name for this attribute of a model. They change no prediction
-    until they are trained.
+    until they are trained. Arguments: see `crf.resize_output`.
     """
     shim = network_of(model)
     if shim.is_empty:
         check_n_labels(model, n_labels)
     else:
-        shim.grow_output(n_labels)
+        shim.grow_output(n_labels, peers)
     model.set_dim("nO", n_labels, force=True)
     return model
 

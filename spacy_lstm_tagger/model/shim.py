@@ -1,7 +1,7 @@
 """The shim that holds a network in a Thinc model: training, prediction, growth, saving, threads."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from thinc.util import get_torch_default_device
 
 from ..prediction.config import EncoderConfig, Sizes, TaggerConfig
 from ..prediction.reader import Reader, reader_of
+from .compaction import DROPPED, compact
 from .compat import encoder, require_torch, runtime, torch
 from .types import DocModel, Floats2d, Ints1d, Keys1d, TypeIds, Windows
 from .vocabulary import KINDS, UNKNOWN, News, Vocabulary, merge
@@ -96,6 +97,12 @@ class NetworkShim(PyTorchShim):
         return self._sizes.vector_width
 
     @property
+    def output_width(self) -> int:
+        """Width of the network's output; ValueError if there is no network yet."""
+        sizes = self._sizes
+        return sizes.n_labels if isinstance(self.config, TaggerConfig) else self.config.width
+
+    @property
     def network(self) -> Any:
         """The PyTorch network; made when it is first needed, if the weights were loaded."""
         snapshot = self._require_snapshot()
@@ -165,12 +172,21 @@ class NetworkShim(PyTorchShim):
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(**sizes))
         vocabulary.learn(news)
 
-    def grow_output(self, n_labels: int) -> None:
-        """Add labels at the end."""
+    def grow_output(self, n_labels: int, peers: Sequence[Sequence[int]] | None = None) -> None:
+        """Add labels at the end, each the mean of its peers or, without any, of all labels."""
         network, snapshot = self.network, self._snapshot
         with resizing(), self._changing():
-            network.grow_output(n_labels)
+            network.grow_output(n_labels, peers)
             self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
+
+    def compact(self, dropped: float = DROPPED) -> None:
+        """Make the network smaller; see `compaction.compact`. It can be trained further."""
+        weights = self._require_snapshot().all_weights()
+        vocabulary, weights = compact(self.vocabulary, weights, dropped)
+        sizes = self._sizes._replace(**vocabulary.sizes)
+        self._snapshot = Snapshot(sizes, vocabulary, weights)
+        self._version = object()
+        self._renew_id()
 
     def prepare(self) -> Prepared:
         """Return the network, prepared for prediction on a CPU; ValueError if there is none yet."""

@@ -6,7 +6,7 @@ from spacy.strings import get_string_id
 from spacy.vocab import Vocab
 
 from ..prediction.reader import TaggerReader
-from .crf import is_crf
+from .crf import is_crf, pairs_of
 from .shim import NetworkShim, is_tagger, network_of
 from .types import DocModel, Floats2d, Floats3d, TypeIds
 from .vectors import fingerprints, static_vectors
@@ -68,6 +68,11 @@ def _left_to_right(model: DocModel) -> NetworkShim:
         raise ValueError(
             "a model with crf = true needs the whole text to choose labels, so it can't tag a "
             "stream. Train one with crf = false."
+        )
+    if pairs_of(model) is not None:
+        raise ValueError(
+            "labels that mark spans need the whole text to be chosen, so they can't be those of a "
+            "stream. Set scheme = null for the component."
         )
     if not is_tagger(model):
         raise ValueError(

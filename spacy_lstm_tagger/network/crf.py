@@ -3,8 +3,6 @@
 See `prediction/crf.py` for the definition.
 """
 
-from math import log
-
 import torch
 from torch import Tensor
 
@@ -16,21 +14,26 @@ def log_marginals(emissions: Tensor, lengths: Tensor, transitions: Tensor) -> Te
 
     emissions: (positions, labels) sequences one after another; -inf for a label that is excluded.
     lengths: (sequences,) at least one sequence, each of at least one position.
-    transitions: (labels, labels) the score of going from one label to another; finite.
+    transitions: (labels, labels) the score of going from one label to another; -inf for a pair
+        that is excluded.
     RETURNS: (positions, labels) the logarithm of each label's marginal probability, plus a
         constant for each position.
     """
     both = torch.stack((transitions, transitions.T))  # (2, from, to)
     exp_transitions = (both - both.detach().max()).exp()
     numbers = torch.finfo(emissions.dtype)
-    is_narrow = float(both.detach().max() - both.detach().min()) < log(numbers.eps / numbers.tiny)
+    smallest = numbers.tiny / numbers.eps
 
     def step(scores: Tensor) -> Tensor:
         scores = scores - scores.detach().amax(dim=-1, keepdim=True)  # avoids overflow
-        if is_narrow:
-            return (scores.exp() @ exp_transitions).log()
-        # The exponentials of the lowest transitions would underflow.
-        return (scores[..., None] + both[:, None]).logsumexp(dim=-2)
+        sums = scores.exp() @ exp_transitions
+        if float(sums.detach().min()) >= smallest:
+            return sums.log()
+        # Low sums can lack terms that were rounded to zero.
+        pairs = scores[..., None] + both[:, None]
+        excluded = (pairs == -torch.inf).all(dim=-2)  # where logsumexp has no gradient
+        pairs = pairs.masked_fill(excluded[..., None, :], 0.0)
+        return pairs.logsumexp(dim=-2).masked_fill(excluded, -torch.inf)
 
     layout = lay_out(lengths, 2)
     cells = []

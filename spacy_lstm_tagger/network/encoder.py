@@ -7,6 +7,7 @@ the order of their windows, `windows` the sequences that the LSTM reads. See `Ty
 The modules have no training mode: each call gets its dropout rate, so threads can share a module.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -172,9 +173,9 @@ class TaggerNetwork(LSTMEncoder):
         super().__init__(config, sizes)
         self.output = GrowingLinear(config.width, sizes.n_labels)
 
-    def grow_output(self, n_labels: int) -> None:
+    def grow_output(self, n_labels: int, peers: Sequence[Sequence[int]] | None = None) -> None:
         """Add labels at the end. They change no prediction until they are trained."""
-        self.output.grow(n_labels)
+        self.output.grow(n_labels, peers)
 
     def read(
         self,

@@ -5,6 +5,7 @@ parameter has nothing to resize: it meets a new parameter, and keeps what it sto
 In a saved state, all rows are one array.
 """
 
+from collections.abc import Sequence
 from string import digits
 from typing import Any
 
@@ -99,13 +100,22 @@ class GrowingLinear(Growing, nn.Linear):
     def __init__(self, input_width: int, n_outputs: int):
         super().__init__(input_width, n_outputs, dtype=torch.float32)
 
-    def grow(self, n_outputs: int) -> None:
-        """Add outputs. Each is the mean of the existing ones, so it is never the highest."""
+    def grow(self, n_outputs: int, peers: Sequence[Sequence[int]] | None = None) -> None:
+        """Add outputs. Each is the mean of the existing ones, so it is never the highest.
+
+        n_outputs: Number of outputs, with the new ones.
+        peers: The outputs that each new one is the mean of; None for all.
+        """
         n_new = n_outputs - len(self.joined("bias"))
-        if n_new:
-            for name in ("weight", "bias"):
-                rows = self.joined(name)
-                self.add_block(name, rows.mean(dim=0, keepdim=True).expand(n_new, *rows.shape[1:]))
+        if not n_new:
+            return
+        for name in ("weight", "bias"):
+            rows = self.joined(name)
+            if peers is None:
+                new = rows.mean(dim=0, keepdim=True).expand(n_new, *rows.shape[1:])
+            else:
+                new = rows[torch.tensor(peers, device=rows.device)].mean(dim=1)
+            self.add_block(name, new)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (…, n_outputs)."""

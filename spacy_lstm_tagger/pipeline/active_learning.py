@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from thinc.types import Floats2d
 
 from .pairing import make_doc, run_pipeline
-from .probabilities import SPACE_LABELS, check_number
+from .probabilities import check_number, space_label
 from .tagger import LSTMTagger, find_tagger
 
 BATCH_SIZE = 256
@@ -180,7 +180,7 @@ def _text_of(
     tagger: LSTMTagger,
     measure: Callable[[Floats], Floats],
 ) -> _Text:
-    labels = [*tagger.labels, SPACE_LABELS[tagger.attribute]]
+    labels = [*tagger.labels, space_label(tagger.attribute)]
     is_space = doc.to_array(IS_SPACE) == 1
     scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
     best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()

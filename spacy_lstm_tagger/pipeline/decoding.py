@@ -17,13 +17,21 @@ from spacy.tokens import Doc
 from thinc.api import to_numpy
 
 from ..model.architectures import predict_parts
-from ..model.crf import best_path, best_paths, emitter_of, is_crf, marginal_scores
+from ..model.crf import (
+    best_path,
+    best_paths,
+    emitter_of,
+    joins_labels,
+    marginal_scores,
+    pairs_of,
+)
 from ..model.shim import has_network
 from ..model.types import Bools1d, Bools2d, DocModel, Floats2d, Ints1d
 from .constraints import Lexicon, labels_of_forms
 from .probabilities import check_number
 
 WHITESPACE = -1  # takes the place of the index of a label
+MANY = 1e18  # sequences: more are not counted
 LEAST = 1e-3  # part of a probability that stays where label smoothing explains all of it
 
 
@@ -83,7 +91,7 @@ def predict(
         are wanted.
     RETURNS (Prediction): The labels.
     """
-    if is_crf(model) or label_smoothing is not None:
+    if joins_labels(model) or label_smoothing is not None:
         emissions = emissions_of(model, docs, labels, allowed)
         label_ids = _to_tokens(_best_labels(model, emissions.scores), emissions, WHITESPACE)
         probabilities = None
@@ -99,7 +107,10 @@ def predict(
 def emissions_of(
     model: DocModel, docs: list[Doc], labels: Sequence[str], allowed: Bools2d | None = None
 ) -> Emissions:
-    """Score the labels of each word. Arguments: see `predict`."""
+    """Score the labels of each word. Arguments: see `predict`.
+
+    RAISES: ValueError if the labels of a Doc's words can't be a sequence that the model allows.
+    """
     ops = model.ops
     n_tokens = sum(map(len, docs))
     scores = ops.alloc2f(n_tokens, len(labels) or 1, zeros=False)
@@ -112,7 +123,11 @@ def emissions_of(
     if not is_word.all():
         scores = scores[ops.asarray(is_word)]
         lengths = [int(words.sum()) for words in by_doc]
-    return Emissions(ops.unflatten(scores, ops.asarray1i(lengths)), by_doc)
+    emissions = Emissions(ops.unflatten(scores, ops.asarray1i(lengths)), by_doc)
+    pairs = pairs_of(model)
+    if pairs is not None and allowed is not None:
+        _check_sequences(model, docs, emissions, pairs)
+    return emissions
 
 
 def probabilities_of(
@@ -146,10 +161,10 @@ def best_sequences(
     RAISES: ValueError if k is not a whole number, less than 1, or more than there are sequences.
     """
     (scores,), (is_word,) = emissions
-    n_sequences = prod((scores > -float("inf")).sum(axis=1).tolist())
+    n_sequences = _count_sequences(scores, pairs_of(model))
     k = check_number("k", k, n_sequences, "sequences of labels")
     sequences: Iterable[tuple[list[int], float]] = [([], 0.0)]
-    if len(scores) and is_crf(model):
+    if len(scores) and joins_labels(model):
         sequences = best_paths(model, scores, k)
     elif len(scores):
         (probabilities,) = _probabilities(model, [scores], label_smoothing)
@@ -219,7 +234,7 @@ def _scores_of_words(emitter: DocModel, docs: list[Doc]) -> Iterator[tuple[Ints1
 
 def _best_labels(model: DocModel, emissions: list[Floats2d]) -> list[Ints1d]:
     """Return (words,) the index of each word's label, for each Doc."""
-    if is_crf(model):
+    if joins_labels(model):
         return best_path(model, emissions)
     return [to_numpy(scores.argmax(axis=1)) for scores in emissions]
 
@@ -233,7 +248,7 @@ def _probabilities(
     least label_smoothing / (labels - 1), so its probabilities are too low. This is undone: on UD
     English EWT, it halves the calibration error, better than any temperature.
     """
-    if is_crf(model):
+    if joins_labels(model):
         emissions = marginal_scores(model, emissions)
     probabilities = []
     for scores in emissions:
@@ -243,6 +258,37 @@ def _probabilities(
         unsmoothed = model.ops.xp.maximum(raw - smoothed, LEAST * raw)
         probabilities.append(to_numpy(unsmoothed / unsmoothed.sum(axis=1, keepdims=True)))
     return probabilities
+
+
+def _check_sequences(
+    model: DocModel, docs: list[Doc], emissions: Emissions, pairs: Bools2d
+) -> None:
+    """Raise a ValueError if the labels that words can have don't fit the pairs that are allowed."""
+    with numpy.errstate(invalid="ignore"):
+        best = best_path(model, emissions.scores)
+    for doc, scores, labels in zip(docs, emissions.scores, best, strict=True):
+        path = numpy.concatenate([[0], labels + 1, [0]])
+        is_possible = to_numpy(scores)[numpy.arange(len(labels)), labels] > -numpy.inf
+        if not (is_possible.all() and pairs[path[:-1], path[1:]].all()):
+            raise ValueError(
+                f"no sequence of labels is possible for the Doc {doc.text!r:.80}: the labels that "
+                "the lexicon or an extension allows its words break the scheme of the labels"
+            )
+
+
+def _count_sequences(scores: Floats2d, pairs: Bools2d | None) -> int:
+    """Return how many sequences of labels are possible; if they must be of allowed pairs, only
+    roughly where there are very many.
+    """
+    possible = to_numpy(scores > -numpy.inf)
+    if pairs is None or not len(possible):
+        return prod(possible.sum(axis=1).tolist())
+    n_labels = possible.shape[1]
+    begin, between = pairs[0, 1 : n_labels + 1], pairs[1 : n_labels + 1, 1 : n_labels + 1]
+    counts = numpy.where(begin, possible[0], 0.0)
+    for row in possible[1:]:
+        counts = numpy.minimum(counts @ between, MANY) * row
+    return int(counts @ pairs[1 : n_labels + 1, 0])
 
 
 def _split(values: Any, docs: list[Doc]) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 from zlib import crc32
 
 from spacy.language import Language
@@ -10,6 +11,8 @@ from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 
 from ..model.types import DocModel
+
+_pipelines: WeakSet[Language] = WeakSet()
 
 
 def check_widths(model: DocModel, nlp: Language) -> None:
@@ -70,15 +73,23 @@ def check_rehearsal(model: DocModel) -> None:
             )
 
 
-def encoder_checksums(model: DocModel, folder: Path) -> dict[str, int]:
-    """Return a checksum of the file of each `tok2vec` that a model listens to, by its name. spaCy
-    saves a `tok2vec` before the components that listen to it.
+def encoder_checksums(model: DocModel) -> dict[str, int]:
+    """Return a checksum of each `tok2vec` that a model listens to, by its name. It is that of the
+    `tok2vec` in memory, as components can be saved in any order, and over older files; so there is
+    none if the pipeline is not known.
 
     model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
-    folder (Path): The folder of the pipeline.
     """
-    names = sorted({_upstream(listener) for listener in _listeners(model)})
-    return {name: _checksum(folder / name) for name in names if (folder / name / "model").is_file()}
+    return {
+        name: crc32(upstream.model.to_bytes())
+        for nlp in list(_pipelines)
+        for name, upstream, _ in _linked(model, nlp)
+    }
+
+
+def remember_pipeline(nlp: Language) -> None:
+    """Let `encoder_checksums` find the encoders of a pipeline, for as long as there is one."""
+    _pipelines.add(nlp)
 
 
 def check_encoders(checksums: dict[str, int], folder: Path) -> None:

@@ -4,9 +4,15 @@ from collections.abc import Iterable, Sequence
 from math import isfinite, nan
 from typing import Any
 
-from thinc.api import SequenceCategoricalCrossentropy
+import numpy
+from thinc.api import SequenceCategoricalCrossentropy, get_array_module
 
 from ..model.types import Floats2d
+from .soft_labels import SoftLabels
+
+# The part that soft labels have in what is learnt of a token with a gold label: less than half, so
+# that gold labels win where teachers are sure of others.
+SHARE = 0.4
 
 
 def label_loss(
@@ -52,6 +58,55 @@ def label_loss(
                     gradient[i, j] = own[i, j]
                     loss += own[i, j] ** 2
     return float(loss), gradients
+
+
+def add_soft_labels(
+    probabilities: Sequence[Floats2d],
+    gold: Sequence[Sequence[str | None]],
+    labels: Sequence[str],
+    soft_labels: Sequence[SoftLabels | None],
+    gradients: Sequence[Floats2d],
+    *,
+    label_smoothing: float,
+) -> tuple[float, list[Floats2d]]:
+    """Let soft labels have their share in the gradient of gold labels: cross-entropy with the
+    teachers' probabilities. A token without a gold label learns from them alone. One whose gold
+    label is not among them, or is denied, learns from the gold label alone.
+
+    probabilities (Sequence[Floats2d]): (tokens, labels) of each Doc.
+    gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.
+    labels (Sequence[str]): The labels.
+    soft_labels (Sequence[SoftLabels | None]): Those of each Doc; None if it has none.
+    gradients (Sequence[Floats2d]): (tokens, labels) what `label_loss` returned.
+    label_smoothing (float): As for `label_loss`; soft labels are smoothed as gold labels are.
+    RETURNS (tuple[float, list[Floats2d]]): The loss and the gradient, as `label_loss` returns them.
+    """
+    smoothed = label_smoothing / max(1, len(labels) - 1)
+    loss, mixed = 0.0, []
+    for own_gold, own, gradient, soft in zip(
+        gold, probabilities, gradients, soft_labels, strict=True
+    ):
+        if soft is not None and len(own):
+            xp: Any = get_array_module(own)
+            target = soft.dense(labels)
+            target = target * (1 - label_smoothing) + (1 - target) * smoothed
+            shares = xp.asarray(_shares(own_gold, soft))
+            gradient = (1 - shares) * gradient + shares * (own - xp.asarray(target))
+        squares: Any = gradient**2
+        loss += float(squares.sum())
+        mixed.append(gradient)
+    return loss, mixed
+
+
+def _shares(gold: Sequence[str | None], soft: SoftLabels) -> Any:
+    """Return (tokens, 1) how much of each token is learnt from its soft labels."""
+    id_of = {label: i for i, label in enumerate(soft.labels)}
+    ids: Any = numpy.asarray([[id_of.get(label or "", -1)] for label in gold])
+    has_gold: Any = numpy.asarray([[bool(label)] for label in gold])
+    is_taught = soft.probabilities.sum(axis=1, keepdims=True) > 0
+    is_among = ((soft.ids == ids) & (soft.probabilities > 0)).any(axis=1, keepdims=True)
+    shares = numpy.where(has_gold, numpy.where(is_among, SHARE, 0.0), 1.0) * is_taught
+    return shares.astype("float32")
 
 
 def check_finite(loss: float, probabilities: Iterable[Floats2d], step: int) -> None:

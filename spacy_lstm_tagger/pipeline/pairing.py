@@ -63,13 +63,12 @@ def make_doc(nlp: Language, text: str) -> Doc:
     text (str): The text, which can have long runs of characters without spaces.
     RETURNS (Doc): The Doc.
     """
-    tokenize: Callable[[str], Doc] = nlp.make_doc  # which raises an error for long texts
-    if len(text) > nlp.max_length and not any(isinstance(c, Parser) for _, c in nlp.pipeline):
-        tokenize = nlp.tokenizer
+    if len(text) > nlp.max_length and any(isinstance(c, Parser) for _, c in nlp.pipeline):
+        return nlp.make_doc(text)  # which raises spaCy's error
     cuts = list(_cuts(text)) if isinstance(nlp.tokenizer, Tokenizer) else []
     if not cuts:
-        return tokenize(text)
-    pieces = [tokenize(text[i:j]) for i, j in pairwise([0, *cuts, len(text)])]
+        return nlp.tokenizer(text) if len(text) > nlp.max_length else nlp.make_doc(text)
+    pieces = [nlp.tokenizer(text[i:j]) for i, j in pairwise([0, *cuts, len(text)])]
     doc = Doc.from_docs(pieces, ensure_whitespace=False)
     assert doc is not None  # as there are pieces
     return doc

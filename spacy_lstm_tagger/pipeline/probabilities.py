@@ -3,7 +3,8 @@
 `doc._.tag_probabilities` is the (tokens, labels) array, `doc._.tag_labels` are the labels of its
 columns, `token._.tag_confidence` is the probability of the token's label, and
 `token._.tag_k_best(k)` returns its k most probable labels. For parts of speech and morphology, the
-names begin with `pos` and `morph`. Whitespace has a row of zeros, and the confidence 1.
+names begin with `pos` and `morph`; for labels in an extension, with its name. Whitespace has a row
+of zeros, and the confidence 1.
 
 A Doc stores the probabilities of the tagger that wrote its labels, and the tokens they belong to,
 in `doc.user_data` under the key of an extension.
@@ -23,7 +24,7 @@ from thinc.api import to_numpy
 
 from ..model.types import Floats1d, Floats2d
 
-# The labels of whitespace tokens, as spaCy's pipelines give them. Each is certain.
+# The labels of whitespace tokens, as spaCy's pipelines give them; in extensions it has none.
 SPACE_LABELS = {"tag": "_SP", "pos": "SPACE", "morph": Morphology.EMPTY_MORPH}
 TOKEN = [ORTH, IDX]  # a token is identified by its form and its offset
 
@@ -39,11 +40,16 @@ def _extensions(attribute: str) -> dict[str, tuple[Any, dict[str, Callable[..., 
     }
 
 
+def space_label(attribute: str) -> str:
+    """Return the label of whitespace tokens, which is certain; "" for none."""
+    return SPACE_LABELS.get(attribute, "")
+
+
 def register_extensions(attribute: str) -> None:
     """Register the extensions of an attribute, except for names that are taken. A component does
     so when it is created; a program that only reads Docs from a DocBin must call this.
 
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     """
     for name, (owner, function) in _extensions(attribute).items():
         if not owner.has_extension(name):
@@ -68,7 +74,7 @@ def store(
     """Store the probabilities of a Doc's labels in it.
 
     doc (Doc): The Doc.
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     tagger (str): Name of the component that predicted them.
     labels (tuple[str, ...]): The labels.
     probabilities (Floats2d): (tokens, labels)
@@ -97,9 +103,11 @@ def confidence(attribute: str, token: Token) -> float:
     labels, probabilities = _find(token, attribute)
     if attribute == "morph":
         label = str(token.morph) or (Morphology.EMPTY_MORPH if token.has_morph() else "")
-    else:
+    elif attribute in SPACE_LABELS:
         label = getattr(token, f"{attribute}_")
-    if token.is_space and label == SPACE_LABELS[attribute]:
+    else:
+        label = token._.get(attribute) or ""
+    if token.is_space and label == space_label(attribute):
         return 1.0
     return float(probabilities[labels.index(label)]) if label in labels else 0.0
 
@@ -118,7 +126,7 @@ def k_best(token: Token, k: int, *, attribute: str) -> list[tuple[str, float]]:
     labels, probabilities = _find(token, attribute)
     k = check_number("k", k, len(labels), "labels")
     if token.is_space:
-        return [(SPACE_LABELS[attribute], 1.0)]
+        return [(space_label(attribute), 1.0)]
     best = numpy.argsort(-to_numpy(probabilities), kind="stable")[:k]
     return [(labels[i], float(probabilities[i])) for i in best]
 

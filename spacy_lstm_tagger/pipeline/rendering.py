@@ -8,7 +8,7 @@ from spacy.morphology import Morphology
 from spacy.tokens import Doc, Span, Token
 from spacy.util import is_in_jupyter
 
-from .labels import FACTORIES, labels_of
+from .labels import FACTORIES, LABEL_FACTORY, has_labels, labels_of
 from .probabilities import check_number, confidence, k_best, register_extensions
 
 JOINER = "\u200d"
@@ -29,6 +29,7 @@ STYLE = """
   background: linear-gradient(var(--bar), var(--bar)) no-repeat 0 / var(--share, 0) 100%;
   background-color: var(--raised);
   font: .75rem/1.4 ui-monospace, Menlo, Consolas, monospace; --bar: var(--line); }
+.lstm-tags .label span { white-space: nowrap; }
 .lstm-tags .unsure .word { font-weight: 600; text-decoration: underline dashed var(--accent) 1.5px;
   text-underline-offset: .25em; }
 .lstm-tags .chosen { color: var(--on-tint); font-weight: 700; --bar: var(--tint); }
@@ -43,9 +44,10 @@ PAGE = """<!doctype html>
 <link rel="icon" href="data:,"><title>Labels</title>
 <style>
 :root {{ color-scheme: light dark; }}
+html {{ background: #fff; }}
 body {{ max-width: 60rem; margin: 0 auto; padding: 1rem; font-family: system-ui, sans-serif; }}
 h1 {{ padding: 0 1rem; font-size: 1.25rem; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #101216; color: #e9ebef; }} }}
+@media (prefers-color-scheme: dark) {{ html {{ background: #101216; color: #e9ebef; }} }}
 </style></head>
 <body><main><h1>{title}</h1>{body}</main></body>
 </html>
@@ -61,19 +63,16 @@ def render(
     show their k best labels.
 
     doc (Doc): The tagged Doc.
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     k (int): Maximum number of labels of such a token.
     page (bool): Whether to return a complete page.
     jupyter (bool | None): Whether to display the HTML in a notebook. None detects notebooks.
     RETURNS (str | None): The HTML, or None if it was displayed.
     RAISES: ValueError if k is less than 1, or the Doc has no such annotation.
     """
-    if attribute not in FACTORIES:
-        raise ValueError(f"attribute = {attribute!r} must be one of {', '.join(FACTORIES)}")
-    if not doc.has_annotation(attribute.upper()):
-        raise ValueError(
-            f"this Doc has no {attribute} to show: tag it with an {FACTORIES[attribute]} first"
-        )
+    if not has_labels(doc, attribute):
+        factory = FACTORIES.get(attribute, LABEL_FACTORY)
+        raise ValueError(f"this Doc has no {attribute} to show: tag it with an {factory} first")
     k = check_number("k", k)
     register_extensions(attribute)
     has_probabilities = doc._.get(f"{attribute}_probabilities") is not None
@@ -94,7 +93,7 @@ def render(
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
     labels = labels_of(doc, attribute)
     for span in _characters(doc):
-        token, label, word = span[0], labels[span.start], escape(span.text)
+        token, label, word = span[0], labels[span.start], escape(_visible(span.text))
         if not word.strip():
             kind = "line" if "\n" in word else "space"
             yield f'<span class="{kind}">{word}</span>'
@@ -113,6 +112,14 @@ def _characters(doc: Doc) -> Iterator[Span]:
             continue
         yield doc[start:i]
         start = i
+
+
+def _visible(word: str) -> str:
+    """Return the numbers of a word's characters if none can be seen, such as U+200B."""
+    can_be_seen = any(unicodedata.category(letter)[0] not in "CZM" for letter in word)
+    if can_be_seen or not word.strip():
+        return word
+    return " ".join(f"U+{ord(letter):04X}" for letter in word)
 
 
 def _joins(left: str, right: str) -> bool:

@@ -18,12 +18,13 @@ from spacy.pipeline import Tagger
 from thinc.api import Model, to_numpy
 from thinc.util import convert_recursive, is_xp_array
 
-from ..model.crf import is_crf, join_transitions, transitions_of
-from ..model.types import DocModel
+from ..model.crf import constrain, is_crf, join_transitions, transitions_of
+from ..model.types import Bools2d, DocModel
 from ..model.weights import FORMAT, garbage_collection_unchanged
 from .constraints import check_lexicon
-from .labels import FACTORIES
+from .labels import FACTORIES, LABEL_FACTORY
 from .listeners import check_encoders, encoder_checksums
+from .spans import allowed_pairs, scheme_of
 
 SAVED = ("attribute", "labels", "lexicon")
 
@@ -34,11 +35,13 @@ class Loaded(NamedTuple):
     cfg: The labels and the lexicon; empty if they are excluded.
     model: The model to fill: the component's own, or a copy to replace it.
     message: What Thinc wrote of the model; None if it is excluded.
+    pairs: The pairs of labels that their scheme allows; None if they have no scheme.
     """
 
     cfg: dict[str, Any]
     model: DocModel
     message: dict[str, Any] | None
+    pairs: Bools2d | None
 
 
 def to_bytes(tagger: Tagger, exclude: Iterable[str]) -> bytes:
@@ -54,7 +57,7 @@ def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
     """Save a component to a folder, which is made if need be."""
     exclude = _names(exclude)
     path.mkdir(parents=True, exist_ok=True)
-    for name, data in _save(tagger, exclude, encoder_checksums(tagger.model, path.parent)).items():
+    for name, data in _save(tagger, exclude, encoder_checksums(tagger.model)).items():
         (path / name).write_bytes(data)
     if "vocab" not in exclude:
         tagger.vocab.to_disk(path / "vocab", exclude=exclude)
@@ -133,9 +136,11 @@ def _check(
     cfg = {} if "cfg" in exclude else _check_cfg(saved, tagger.cfg["attribute"])
     labels = cfg.get("labels", tagger.cfg["labels"])
     model = tagger.model
+    scheme = scheme_of(labels, tagger.cfg["scheme"])
+    pairs = None if scheme is None else allowed_pairs(labels, scheme)
     if "model" in exclude:
         check_labels(model, labels)
-        return Loaded(cfg, model, None)
+        return Loaded(cfg, model, None, pairs)
     if folder is not None:
         check_encoders(saved.get("encoders", {}), folder)
     if is_crf(model):
@@ -145,13 +150,14 @@ def _check(
     message = _open_model(files["model"], model)
     if "cfg" not in exclude or labels:
         _check_number(message["nodes"][0]["dims"].get("nO"), labels)
-    return Loaded(cfg, model, message)
+    return Loaded(cfg, model, message, pairs)
 
 
 def _take(tagger: Tagger, loaded: Loaded) -> None:
     if loaded.message is not None:
         _fill(loaded.model, loaded.message)
-        tagger.model = loaded.model
+    constrain(loaded.model, loaded.pairs)
+    tagger.model = loaded.model
     tagger.cfg = {**tagger.cfg, **loaded.cfg}
 
 
@@ -193,7 +199,7 @@ def _unseal(cfg: bytes, model: bytes) -> dict[str, Any]:
 def _check_cfg(saved: dict[str, Any], attribute: str) -> dict[str, Any]:
     """Return the labels and the lexicon of a component of an attribute."""
     if saved["attribute"] != attribute:
-        factory = FACTORIES.get(saved["attribute"])
+        factory = FACTORIES.get(saved["attribute"], f"{LABEL_FACTORY} with this extension")
         raise ValueError(f"it learnt {saved['attribute']}: use the factory {factory}")
     labels = saved["labels"]
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):

@@ -1,5 +1,6 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -10,11 +11,11 @@ from spacy.language import Language
 from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from spacy.util import minibatch
+from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
-from ..model.crf import emitter_of
+from ..model.crf import constrain, emitter_of
 from ..model.pretraining import take_pretrained
 from ..model.shim import has_network
 from ..model.streaming import WordReader
@@ -30,26 +31,35 @@ from .decoding import (
     predict,
     probabilities_of,
 )
+from .extensions import register_label
 from .labels import (
     FACTORIES,
+    affirmed,
     aligned_labels,
     annotate,
     check_any,
     check_known,
+    count_repaired,
     labels_to_learn,
     normal_form,
     read_examples,
     score_labels,
 )
 from .listeners import check_read, check_rehearsal, check_widths
-from .loss import check_finite, label_loss
-from .probabilities import SPACE_LABELS, check_number, register_extensions, require_extensions
+from .loss import add_soft_labels, check_finite, label_loss
+from .probabilities import (
+    check_number,
+    register_extensions,
+    require_extensions,
+    space_label,
+)
+from .soft_labels import aligned_soft_labels
+from .spans import SCHEMES, allowed_pairs, partners, peers_of, scheme_of
 from .streaming import TokenStream
-from .teachers import Teachers, check_taught
 
 
 class LSTMTagger(Tagger):
-    """Label each token: a `Tagger` for any of tag, pos and morph."""
+    """Label each token: a `Tagger` for tag, pos, morph, or a custom extension, `token._.NAME`."""
 
     model: DocModel
     cfg: dict[str, Any]
@@ -66,6 +76,8 @@ class LSTMTagger(Tagger):
         neg_prefix: str = "!",
         new_labels: str = "refuse",
         store_probabilities: bool = False,
+        scheme: str | None = "auto",
+        spans: str | None = None,
         scorer: Callable[..., dict[str, Any]] | None = score_labels,
     ):
         """Create the component. The keyword arguments except `attribute` are the settings of its
@@ -74,7 +86,8 @@ class LSTMTagger(Tagger):
         vocab (Vocab): The pipeline's vocab.
         model (Model[list[Doc], list[Floats2d]]): Scores each label for each token.
         name (str): Name of the component in the pipeline, and of its loss.
-        attribute (str): The annotation to learn and write: "tag", "pos" or "morph".
+        attribute (str): The annotation to learn and write: "tag", "pos", "morph", or the name of an
+            extension.
         overwrite (bool): Whether to replace annotation that a Doc has already.
         label_smoothing (float): Probability that training gives to the other labels together. It
             makes a tagger more accurate, and its probabilities better calibrated.
@@ -83,18 +96,22 @@ class LSTMTagger(Tagger):
             "refuse" them with an error, or "add" them. It can be changed at any time.
         store_probabilities (bool): Whether annotated Docs carry the probabilities of all labels;
             see `probabilities.py`. It can be changed at any time.
+        scheme (str | None): The scheme by which labels mark spans: "bio", "bilou" or "bioes".
+            Sequences of labels that break it are never predicted. "auto" for the scheme that all
+            labels have in common, if any; None for none.
+        spans (str | None): Where to write the spans that labels mark, beside the labels: "ents", or
+            a key of `doc.spans`. None for nowhere.
         scorer (Callable | None): The scoring method.
         RAISES: ValueError if a setting has none of these values, or if probabilities are to be
             stored and the application uses the name of one of their extensions.
         """
-        if attribute not in FACTORIES:
-            raise ValueError(
-                f"{name}: attribute = {attribute!r} can't be tagged; use one of "
-                f"{', '.join(FACTORIES)}."
-            )
         if not 0 <= label_smoothing < 1:
             raise ValueError(
                 f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
+            )
+        if scheme not in (None, "auto", *SCHEMES):
+            raise ValueError(
+                f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
             )
         super().__init__(
             vocab,
@@ -105,10 +122,11 @@ class LSTMTagger(Tagger):
             neg_prefix=neg_prefix,
             label_smoothing=label_smoothing,
         )
-        self.cfg["attribute"] = attribute
-        self.cfg["lexicon"] = {}
+        self.cfg |= {"attribute": attribute, "lexicon": {}, "scheme": scheme, "spans": spans}
+        if attribute not in FACTORIES:
+            with self._named_in_errors():
+                register_label(attribute)
         self._n_steps = 0
-        self._teachers: Teachers | None = None
         register_extensions(attribute)
         register_allowed(attribute)
         self.new_labels = new_labels
@@ -116,8 +134,15 @@ class LSTMTagger(Tagger):
 
     @property
     def attribute(self) -> str:
-        """The annotation that the component learns and writes: "tag", "pos" or "morph"."""
+        """The annotation that the component learns and writes: "tag", "pos", "morph", or the name
+        of an extension.
+        """
         return self.cfg["attribute"]
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme by which the labels mark spans: "bio", "bilou", "bioes" or None."""
+        return scheme_of(self.labels, self.cfg["scheme"])
 
     @property
     def new_labels(self) -> str:
@@ -180,8 +205,8 @@ class LSTMTagger(Tagger):
         model, labels, smoothing = self.model, self.labels, self.cfg["label_smoothing"]
         emissions = emissions_of(model, [doc], labels, self._allowed([doc], labels))
         with self._named_in_errors():
-            space_label = SPACE_LABELS[self.attribute]
-            return best_sequences(model, emissions, smoothing, labels, k, space_label)
+            space = space_label(self.attribute)
+            return best_sequences(model, emissions, smoothing, labels, k, space)
 
     def stream(self, state: dict[str, Any] | None = None) -> TokenStream:
         """Begin a stream of words that are tagged one after another, using NumPy alone. The model
@@ -195,8 +220,8 @@ class LSTMTagger(Tagger):
         with self._named_in_errors():
             settings = self.cfg["lexicon"], self.cfg["label_smoothing"]
             decide = partial(label_words, self.model, self.labels, *settings)
-            reader, space_label = WordReader(self.model, self.vocab), SPACE_LABELS[self.attribute]
-            return TokenStream(reader, decide, space_label, state)
+            reader = WordReader(self.model, self.vocab)
+            return TokenStream(reader, decide, space_label(self.attribute), state)
 
     def set_annotations(
         self, docs: Doc | Iterable[Doc], prediction: Prediction | list[Ints1d]
@@ -216,6 +241,7 @@ class LSTMTagger(Tagger):
                 attribute=self.attribute,
                 overwrite=self.cfg["overwrite"],
                 tagger=self.name,
+                spans=self.cfg["spans"] if self.scheme else None,
             )
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
@@ -239,42 +265,40 @@ class LSTMTagger(Tagger):
         labels: Sequence[str] | None = None,
         lexicon: dict[str, list[str]] | None = None,
         pretrained: str | Path | None = None,
-        teachers: Sequence[str | Path] | None = None,
     ) -> None:
         """Learn the labels and the vocabulary, and build the network.
 
         get_examples (Callable[[], Iterable[Example]]): Returns the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels; None for those of the examples and of the
-            teachers.
+        labels (Sequence[str] | None): The labels; None for those of the examples: gold
+            labels, and those that teachers gave.
         lexicon (dict[str, list[str]] | None): The labels that each word form can have, exactly as
             it is spelled; other forms can have any.
         pretrained (str | Path | None): A file that `spacy pretrain` saved, of a `tok2vec` with the
             architecture `spacy-lstm-tagger.LSTMTok2Vec.v1` and the settings of this model, which
             starts with its words and weights.
-        teachers (Sequence[str | Path] | None): Trained pipelines, installed or folders. The mean
-            of their probabilities is what this component learns for a token without a gold label,
-            as in raw text, and a part of what it learns for the others. They teach until it is
-            initialized again or loaded, and are not saved with it.
         RAISES: ValueError if the examples can't be read, if there are none, or no labels; if a
             label can't be one of the attribute's; if the lexicon gives a form no label, or one
-            that the component lacks; if the model listens to a component of another width; if
-            the pretrained weights belong to another model; or if the teachers are not a list, can't
-            be loaded, or have labels that the component lacks.
+            that the component lacks; if the model listens to a component of another width; or
+            if the pretrained weights belong to another model.
         """
         with self._named_in_errors():
             if nlp is not None:
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
-            loaded = None if teachers is None else Teachers(teachers, self.attribute)
-            taught = set() if loaded is None else loaded.labels
             if labels is None:
-                gold = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"])
-                labels = sorted(taught | gold)
+                labels = self._labels_to_learn(examples)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
-            check_taught(taught, self.labels)
+            if len(self.labels) == 1:
+                logger.warning(
+                    "%s: all tokens have the label %r, so there is nothing to learn. Check the "
+                    "corpus, and how it was converted.",
+                    self.name,
+                    self.labels[0],
+                )
+            self._check_spans(examples)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0
         docs = [example.x for example in examples]
@@ -285,13 +309,13 @@ class LSTMTagger(Tagger):
         if pretrained is not None:
             with self._named_in_errors():
                 take_pretrained(self.model, Path(pretrained))
-        self._teachers = loaded
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component; no prediction changes until it is trained.
 
         label (str): The label; morphological features in any order.
-        RETURNS (int): 1, or 0 if the component has it already.
+        RETURNS (int): How many labels were added: 0 if the component has it already. With I-city,
+            B-city is added, too, if the labels have such a scheme.
         RAISES: ValueError if it is not a string, or not a label of the attribute, or if the model
             can't get more labels; the component stays as it was.
         """
@@ -307,8 +331,8 @@ class LSTMTagger(Tagger):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Learn from a batch. With `new_labels` = "add", first add the gold labels that the
-        component lacks.
+        """Learn from a batch. With `new_labels` = "add", first add the labels that the component
+        lacks.
 
         examples (Iterable[Example]): The batch.
         drop (float): The dropout rate.
@@ -322,8 +346,8 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            gold = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"])
-            self._add_labels(sorted(gold.difference(self.labels)))
+            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
+            self._add_labels(sorted(labels.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return losses
@@ -360,16 +384,21 @@ class LSTMTagger(Tagger):
         examples (Iterable[Example]): The batch.
         scores (list[Floats2d]): (tokens, labels) probabilities for each Doc.
         RETURNS (tuple[float, list[Floats2d]]): The loss and the gradients. Tokens without a gold
-            label that can be aligned have none, unless the component has teachers.
+            label that can be aligned have none, unless teachers gave them soft labels.
         RAISES: ValueError if the component lacks a gold label, or if the loss is not finite.
         """
         examples = list(examples)
         validate_examples(examples, "LSTMTagger.get_loss")
-        gold = [aligned_labels(example, self.attribute) for example in examples]
+        scheme = self.scheme
+        gold = [aligned_labels(example, self.attribute, scheme) for example in examples]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
+            soft = [aligned_soft_labels(example, self.attribute) for example in examples]
+            taught = {label for one in soft if one is not None for label in one.labels}
             used = {label for labels in gold for label in labels if label}
-            check_known(used, self.labels, self.cfg["neg_prefix"])
+            check_known(
+                affirmed(used, self.cfg["neg_prefix"]) | taught, self.labels, self.cfg["neg_prefix"]
+            )
             loss, gradients = label_loss(
                 scores,
                 gold,
@@ -377,10 +406,9 @@ class LSTMTagger(Tagger):
                 label_smoothing=smoothing,
                 neg_prefix=self.cfg["neg_prefix"],
             )
-            if self._teachers is not None:
-                docs = [example.predicted for example in examples]
-                loss, gradients = self._teachers.teach(
-                    docs, self.labels, gold, scores, gradients, smoothing
+            if taught:
+                loss, gradients = add_soft_labels(
+                    scores, gold, self.labels, soft, gradients, label_smoothing=smoothing
                 )
             check_finite(loss, scores, self._n_steps)
         return loss, gradients
@@ -410,7 +438,6 @@ class LSTMTagger(Tagger):
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
         """Load the component from bytes; see `from_disk`."""
         serialization.from_bytes(self, bytes_data, exclude)
-        self._teachers = None
         return self
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
@@ -423,7 +450,6 @@ class LSTMTagger(Tagger):
             another factory; the component stays as it was.
         """
         serialization.from_disk(self, Path(path), exclude)
-        self._teachers = None
         return self
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
@@ -460,20 +486,63 @@ class LSTMTagger(Tagger):
                 self.vocab.strings.add(label)
             new = [label for label in normal if label not in self.labels]
             n_outputs = self.model.maybe_get_dim("nO")
+            is_fixed = n_outputs is not None and len(self.labels) > 0
+            scheme = self._check_scheme(new, is_fixed=is_fixed)
+            if new and scheme is not None:
+                new += partners([*self.labels, *new], scheme)
+            self._constrain([*self.labels, *new], scheme)
             if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
-                self._resize(len(self.labels) + len(new), new)
+                self._resize(new, scheme)
         self.cfg["labels"].extend(new)
         return len(new)
 
-    def _resize(self, n_labels: int, new: Sequence[str]) -> None:
+    def _resize(self, new: Sequence[str], scheme: str | None) -> None:
         if not self.is_resizable:
             raise ValueError(
                 f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
                 "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
             )
+        peers = None if scheme is None else peers_of(self.labels, new, scheme)
         # spaCy has no other way to the model that it rehearses with.
         for model in filter(None, (self.model, self._rehearsal_model)):
-            model.attrs["resize_output"](model, n_labels)
+            n_labels = len(self.labels) + len(new)
+            model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
+
+    def _labels_to_learn(self, examples: list[Example]) -> list[str]:
+        """Return the labels of the training examples in their order."""
+        prefix = self.cfg["neg_prefix"]
+        labels = labels_to_learn(examples, self.attribute, prefix)
+        scheme = scheme_of([*self.labels, *labels], self.cfg["scheme"])
+        return sorted(labels_to_learn(examples, self.attribute, prefix, scheme))
+
+    def _check_scheme(self, new: Sequence[str], *, is_fixed: bool) -> str | None:
+        """Return the scheme with new labels. A model that was initialized keeps its scheme."""
+        setting = self.scheme if is_fixed else self.cfg["scheme"]
+        return scheme_of([*self.labels, *new], setting)
+
+    def _constrain(self, labels: Sequence[str], scheme: str | None) -> None:
+        pairs = None if scheme is None else allowed_pairs(labels, scheme)
+        for model in filter(None, (self.model, self._rehearsal_model)):
+            constrain(model, pairs)
+
+    def _check_spans(self, examples: list[Example]) -> None:
+        """Say which scheme the labels have; ValueError if there are to be spans without one."""
+        scheme = self.scheme
+        if scheme is None and self.cfg["spans"] is not None:
+            raise ValueError(
+                f"spans = {self.cfg['spans']!r} needs labels of a scheme, such as B-city, I-city "
+                f"and O, and these are not: {', '.join(self.labels[:10])}. Set spans = null"
+            )
+        if scheme is None:
+            return
+        n_repaired = count_repaired([example.y for example in examples], self.attribute, scheme)
+        logger.info("%s: the labels mark spans by the scheme %r", self.name, scheme)
+        if n_repaired:
+            warnings.warn(
+                f"{self.name}: {n_repaired} gold labels break the scheme {scheme!r}, such as an I- "
+                "that begins a span. They are read as the labels of the same spans",
+                stacklevel=3,
+            )
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

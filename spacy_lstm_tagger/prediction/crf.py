@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from .blas import one_thread
 from .recurrence import Schedule, schedule
@@ -29,18 +29,12 @@ def log_marginals(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Fl
     emissions (Floats): (positions, labels) sequences one after another; -inf for a label that is
         excluded.
     lengths (Ints1d): (sequences,) at least one sequence, each of at least one position.
-    transitions (Floats): (labels, labels) the score of going from one label to another; finite.
+    transitions (Floats): (labels, labels) the score of going from one label to another; -inf for a
+        pair that is excluded.
     RETURNS (Floats): (positions, labels) the logarithm of each label's marginal probability, plus
         a constant for each position.
     """
-    both = numpy.stack((transitions, transitions.T))
-    exp_transitions = numpy.exp(both - both.max())
-
-    def sum_products(scores: Floats) -> Floats:
-        return numpy.log(numpy.exp(scores) @ exp_transitions)
-
-    is_narrow = both.max() - both.min() < widest_spread(emissions.dtype)
-    step = sum_products if is_narrow else _pairwise_step(both, _logsumexp)
+    step = _sum_step(numpy.stack((transitions, transitions.T)))
     order = schedule(lengths, 2)
     with one_thread:
         before, after = _pass_messages(emissions, order, step)
@@ -48,14 +42,6 @@ def log_marginals(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Fl
     marginals += after[order.cells[1]]
     marginals += emissions
     return marginals
-
-
-def widest_spread(dtype: DTypeLike) -> float:
-    """Return how far apart transitions can be while the sum of their exponentials still keeps the
-    smallest.
-    """
-    numbers = numpy.finfo(dtype)
-    return float(numpy.log(numbers.eps / numbers.tiny))
 
 
 def viterbi(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Ints1d:
@@ -77,6 +63,28 @@ def viterbi(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Ints1d:
         later = scores.argmax(axis=1, out=labels[begin:end])
         end = begin
     return labels[cells]
+
+
+def _sum_step(transitions: Floats) -> Callable[[Floats], Floats]:
+    """Return a step of message passing that sums over labels.
+
+    transitions (Floats): (directions, from, to).
+    """
+    exp_transitions = numpy.exp(transitions - transitions.max())
+    pairwise_step = _pairwise_step(transitions, _logsumexp)
+    numbers = numpy.finfo(transitions.dtype)
+    smallest = numbers.tiny / numbers.eps  # a lower sum can lack terms that were rounded to zero
+
+    def step(scores: Floats) -> Floats:
+        sums = numpy.exp(scores) @ exp_transitions
+        low = (sums < smallest).any(axis=(0, 2))
+        if not low.any():
+            return numpy.log(sums)
+        messages = numpy.log(numpy.maximum(sums, smallest))
+        messages[:, low] = pairwise_step(scores[:, low])
+        return messages
+
+    return step
 
 
 def _pairwise_step(

@@ -151,6 +151,14 @@ def test_a_text_of_white_space_has_no_sentence(nlp: Language) -> None:
     assert write_sentences(nlp(" \n "), Text(" \n ")) == ""
 
 
+def test_given_words_have_the_white_space_of_their_text(nlp: Language) -> None:
+    places = [(1, 4), (6, 9)]
+    text = Text(" The  dog\n", ["The", "dog"], [True, True], places)
+    written = write_sentences(text.to_doc(nlp), text)
+    misc = [r"SpacesBefore=\s|SpacesAfter=\s\s", r"SpacesAfter=\n"]
+    assert [row[9] for row in rows(written)] == misc
+
+
 def test_heads_are_those_of_words(nlp: Language) -> None:
     doc = Doc(
         nlp.vocab,

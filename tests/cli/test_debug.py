@@ -126,3 +126,22 @@ def test_what_cannot_be_used_gets_one_line(
     result = run("debug", ROOT / "configs" / f"{config}.cfg", *paths, *overrides)
     assert result.exit_code == 1
     assert message in " ".join(result.output.split())
+
+
+def test_a_corpus_that_cannot_be_learnt_is_named(run: Callable, tmp_path: Path) -> None:
+    words = ["a", "dog"]
+    for name, tag in [("train", "-"), ("dev", "NN")]:
+        doc = Doc(Vocab(), words=words, tags=[tag] * 2)
+        DocBin(docs=[doc]).to_disk(tmp_path / f"{name}.spacy")
+    text = debug(run, tmp_path / "train.spacy", "--paths.dev", str(tmp_path / "dev.spacy"))
+    assert "train: all 2 tokens that have a label have '-'" in text
+    assert "spacy convert -c iob" in text
+    assert "dev and train have no label in common: dev has NN; train has -" in text
+
+
+def test_other_tokens_on_texts_are_named(run: Callable, corpus: Path, tmp_path: Path) -> None:
+    words, tags = ["isn't", "a", "dog"], ["V", "DET", "NN"]
+    doc = Doc(Vocab(), words=words, spaces=[True, True, False], tags=tags)
+    DocBin(docs=[doc]).to_disk(tmp_path / "train.spacy")
+    text = debug(run, tmp_path / "train.spacy")
+    assert "where 33.33% of tokens are others" in text

@@ -10,7 +10,13 @@ from spacy.tokens import Doc, DocBin
 from spacy.training.converters import conllu_to_docs
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.cli.io import find_files, read_corpus, read_texts, require_annotation
+from spacy_lstm_tagger.cli.io import (
+    find_files,
+    read_corpus,
+    read_texts,
+    require_annotation,
+    require_known_labels,
+)
 
 MARK = "\ufeff"
 TAIL = "\t_" * 6
@@ -195,3 +201,31 @@ def test_multiword_tokens_can_be_one_token(write) -> None:
         ("n't", "X"),
     ]
     assert written.text == "au can't "
+
+
+def docs_with(*tags: str) -> list[Doc]:
+    return [Doc(Vocab(), words=["x"] * len(tags), tags=list(tags))]
+
+
+def test_a_corpus_with_other_labels_than_the_pipeline_is_refused() -> None:
+    message = r"no label in common: the corpus has DT, NN; the pipeline has DET, NOUN.*tag set"
+    with pytest.raises(ValueError, match=message):
+        require_known_labels(docs_with("NN", "DT", "NN"), "tag", ["DET", "NOUN"])
+
+
+def test_labels_that_the_pipeline_lacks_are_named(capsys: pytest.CaptureFixture) -> None:
+    require_known_labels(docs_with("NN", "NN", "X", "NN"), "tag", ["NN", "DT"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "lacks 1 labels of the corpus, so 25.00% of its tokens can't be right: X (1)" in said
+    require_known_labels(docs_with("NN", "DT", ""), "tag", ["NN", "DT"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("label", "hint"), [("-", True), ("NN", False)])
+def test_one_label_in_a_whole_corpus_is_named(
+    label: str, hint: bool, capsys: pytest.CaptureFixture
+) -> None:
+    require_known_labels(docs_with(label, label, ""), "tag", [label, "X"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"all 2 tokens that have a label have '{label}'" in said
+    assert ("spacy convert -c iob" in said) is hint

@@ -1,6 +1,6 @@
 """Tests of `report.py`: the page is complete and safe, and shows its figures.
 
-What it looks like is tested in a browser, by `test_browser.py`.
+What it looks like is tested in a browser, by `test_report_browser.py`.
 """
 
 import json

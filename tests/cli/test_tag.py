@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 import spacy
 from spacy.cli._util import import_code
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli import tag
 from spacy_lstm_tagger.cli.io import FileProgress, read_corpus
 from spacy_lstm_tagger.cli.output import Output
 
+TEXTS = ["The dog ate the apple", "Everybody read that book"]
 TAGS = ["DET", "NN", "V", "DET", "NN"]
 SECOND = ["NN", "V", "DET", "NN"]
 EMPTY = "\t_" * 8
@@ -407,3 +410,36 @@ def test_a_bar_shows_file_and_share(
         show(bar, sources[-1], sources[-1].stat().st_size)
         bar._bar.refresh()
     assert "d.spacy: 100%" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("output_format", ["conllu", "jsonl", "spacy"])
+def test_labels_in_an_extension_are_written(
+    run: Callable, pipeline: str, files: Path, output_format: str, tiny: Any, tmp_path: Path
+) -> None:
+    nlp = spacy.load(pipeline)
+    config = {"model": tiny, "extension": "slot"}
+    tagger = nlp.add_pipe("lstm_label_tagger", name="slots", config=config)
+    words, labels = ["The", "dog"], ["X|Y", "Z"]
+    doc = Doc(nlp.vocab, words=words)
+    for token, label in zip(doc, labels, strict=True):
+        token._.slot = label
+    examples = [Example(Doc(nlp.vocab, words=words), doc)]
+    tagger.initialize(lambda: examples, nlp=nlp)
+    nlp.to_disk(tmp_path / "nlp")
+    expected = [[token._.slot for token in doc] for doc in nlp.pipe(TEXTS)]
+    (files / "b.jsonl").unlink()
+    run("tag", tmp_path / "nlp", files, "-o", tmp_path / "out", "-f", output_format)
+    for name in "acd":
+        path = tmp_path / "out" / f"{name}.{output_format}"
+        if output_format == "conllu":
+            rows = [line.split("\t")[9] for line in path.read_text().split("\n") if "\t" in line]
+            found = [re.findall("slot=([XZ]( Y)?)", row)[0][0] for row in rows if row != "_"]
+            assert found == [label.replace("|", " ") for labels in expected for label in labels]
+            assert name != "c" or all(row == "_" or "Misc=1|slot=" in row for row in rows)
+        elif output_format == "jsonl":
+            records = [json.loads(line) for line in path.read_text().splitlines()]
+            assert [[t["slot"] for t in record["tokens"]] for record in records] == expected
+        else:
+            docs = list(DocBin(store_user_data=True).from_disk(path).get_docs(Vocab()))
+            assert [[token._.slot for token in doc] for doc in docs] == expected
+            assert all(key[:2] == ("._.", "slot") for doc in docs for key in doc.user_data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise, product
 from threading import Event
 from time import sleep
 from typing import Any
@@ -17,10 +18,13 @@ from thinc.api import SGD, Adam, Model
 from spacy_lstm_tagger.model.crf import (
     best_path,
     best_paths,
+    constrain,
     emitter_of,
     is_crf,
     join_transitions,
+    joins_labels,
     marginal_scores,
+    pairs_of,
     transitions_of,
     with_crf,
 )
@@ -31,6 +35,26 @@ from spacy_lstm_tagger.prediction.crf import log_marginals, viterbi
 MakeCRF = Callable[..., tuple[DocModel, list[Doc]]]
 
 N_LABELS = 4
+# Whether a label can follow another: the boundary of a Doc, then O, B, I and B of another type, or
+# O, B, I and L.
+BIO = numpy.asarray(
+    [
+        [True, True, True, False, True],
+        [True, True, True, False, True],
+        [True, True, True, True, True],
+        [True, True, True, True, True],
+        [True, True, True, False, True],
+    ]
+)
+BILOU = numpy.asarray(
+    [
+        [True, True, True, False, False],
+        [True, True, True, False, False],
+        [False, False, False, True, True],
+        [False, False, False, True, True],
+        [True, True, True, False, False],
+    ]
+)
 
 
 @pytest.fixture
@@ -52,7 +76,7 @@ def make_crf(nlp: Language) -> MakeCRF:
 
             return [scores[id(doc)][:, : model.get_dim("nO")] for doc in docs], backprop
 
-        def resize(model: Model, n_labels: int) -> None:
+        def resize(model: Model, n_labels: int, peers: Any = None) -> None:
             model.set_dim("nO", n_labels, force=True)
 
         dims, attrs = {"nO": N_LABELS}, {"resize_output": resize}
@@ -180,6 +204,147 @@ def test_a_crf_is_told_apart_from_its_emitter(make_crf: MakeCRF) -> None:
     model, _ = make_crf()
     assert is_crf(model) and is_crf(model.copy())
     assert not is_crf(model.layers[0])
+
+
+def allowed(sequence: tuple[int, ...], pairs: numpy.ndarray) -> bool:
+    """Return whether a whole Doc can have these labels."""
+    path = [0, *(label + 1 for label in sequence), 0]
+    return all(pairs[pair] for pair in pairwise(path))
+
+
+def enumerate_doc(
+    model: Model, emissions: numpy.ndarray, pairs: numpy.ndarray
+) -> list[tuple[tuple[int, ...], float]]:
+    """Return all sequences that a Doc can have and their probabilities, the best first."""
+    transitions = model.get_param("transitions") if is_crf(model) else numpy.zeros((4, 4))
+    scores = {
+        sequence: sum(emissions[range(len(sequence)), sequence])
+        + sum(transitions[pair] for pair in pairwise(sequence))
+        for sequence in product(range(N_LABELS), repeat=len(emissions))
+        if allowed(sequence, pairs)
+    }
+    total = numpy.logaddexp.reduce([float(score) for score in scores.values()])
+    ranked = sorted(scores, key=lambda sequence: -scores[sequence])
+    return [(sequence, numpy.exp(float(scores[sequence]) - total)) for sequence in ranked]
+
+
+def marginals_of(sequences: list[tuple[tuple[int, ...], float]]) -> numpy.ndarray:
+    marginals = numpy.zeros((len(sequences[0][0]), N_LABELS))
+    for sequence, probability in sequences:
+        marginals[range(len(sequence)), sequence] += probability
+    return marginals
+
+
+@pytest.mark.parametrize("pairs", [BIO, BILOU], ids=["bio", "bilou"])
+@pytest.mark.parametrize("with_transitions", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_excluded_sequences_have_no_probability(
+    make_crf, seed: int, with_transitions: bool, pairs: numpy.ndarray
+) -> None:
+    model, docs = make_crf(4, 0, 1, 3, 2, 5, seed=seed)
+    emissions = model.layers[0].predict(docs)
+    model = model if with_transitions else model.layers[0]
+    constrain(model, pairs)
+    assert joins_labels(model)
+    paths, scores = best_path(model, emissions), marginal_scores(model, emissions)
+    for i in (0, 2, 3, 4, 5):
+        expected = enumerate_doc(model, emissions[i], pairs)
+        assert tuple(paths[i]) == expected[0][0]
+        assert_allclose(softmax(scores[i]), marginals_of(expected), atol=1e-5)
+        n = min(10, len(expected))
+        best = best_paths(model, emissions[i], n)
+        assert [tuple(labels) for labels, _ in best] == [labels for labels, _ in expected[:n]]
+        assert_allclose(
+            numpy.exp([log for _, log in best]), [p for _, p in expected[:n]], rtol=1e-3
+        )
+    assert len(paths[1]) == 0
+
+
+@pytest.mark.parametrize("pairs", [BIO, BILOU], ids=["bio", "bilou"])
+@pytest.mark.parametrize("seed", range(4))
+def test_training_gives_excluded_sequences_no_probability(
+    make_crf, seed: int, pairs: numpy.ndarray
+) -> None:
+    model, docs = make_crf(4, 1, 3, 2, seed=seed)
+    constrain(model, pairs)
+    probabilities, backprop = model.begin_update(docs)
+    for emissions, own in zip(model.layers[0].predict(docs), probabilities, strict=True):
+        assert_allclose(own, marginals_of(enumerate_doc(model, emissions, pairs)), atol=1e-5)
+    # Smoothed labels, which also expect something of what is excluded.
+    backprop([own - numpy.full_like(own, 0.25) for own in probabilities])
+    excluded = ~pairs[1:, 1:]
+    gradient = model.get_grad("transitions")
+    assert not gradient[excluded].any()
+    assert gradient[~excluded].any()
+    of_emissions = model.layers[0].attrs["gradients"]
+    for own in of_emissions:
+        assert numpy.isfinite(own).all()
+        assert not own[0][~pairs[0, 1:]].any()
+        assert not own[-1][~pairs[1:, 0]].any()
+
+
+@pytest.mark.parametrize("pairs", [BIO, BILOU], ids=["bio", "bilou"])
+def test_gradients_of_a_constrained_crf_are_finite_differences(
+    make_crf, pairs: numpy.ndarray
+) -> None:
+    """Of the product of the probabilities of the labels that smoothing expects and can be."""
+    model, docs = make_crf(3, 2)
+    constrain(model, pairs)
+    random = numpy.random.default_rng(1)
+    wanted = [random.dirichlet(numpy.ones(N_LABELS), len(doc)).astype("f") for doc in docs]
+
+    def loss() -> float:
+        probabilities, _ = model.begin_update(docs)
+        return -sum(
+            float((right * numpy.log(own, where=own > 0, out=numpy.zeros_like(own))).sum())
+            for own, right in zip(probabilities, wanted, strict=True)
+        )
+
+    probabilities, backprop = model.begin_update(docs)
+    backprop([own - right for own, right in zip(probabilities, wanted, strict=True)])
+    gradient, transitions = model.get_grad("transitions"), model.get_param("transitions")
+    step = 1e-2
+    for i, j in product(range(N_LABELS), repeat=2):
+        losses = []
+        for change in (step, -step):
+            changed = transitions.copy()
+            changed[i, j] += change
+            model.set_param("transitions", changed)
+            losses.append(loss())
+        assert gradient[i, j] == pytest.approx((losses[0] - losses[1]) / (2 * step), abs=5e-3)
+
+
+def test_a_window_of_training_can_begin_inside_a_span(make_crf) -> None:
+    model, docs = make_crf(90)
+    constrain(model, BIO)
+    (probabilities,), _ = model.begin_update(docs)
+    assert probabilities[0, 2] == 0
+    assert (probabilities[1:, 2] > 0).all()
+
+
+@pytest.mark.parametrize("with_transitions", [True, False])
+def test_constraints_are_copied_and_saved(make_crf, with_transitions: bool) -> None:
+    model, _ = make_crf(6)
+    other, _ = make_crf(6)
+    if not with_transitions:
+        model, other = model.layers[0], other.layers[0]
+    assert pairs_of(model) is None
+    constrain(model, BIO)
+    assert_array_equal(pairs_of(model.copy()), BIO)
+    assert_array_equal(pairs_of(other.from_bytes(model.to_bytes())), BIO)
+    constrain(model, None)
+    assert not joins_labels(model.layers[0] if with_transitions else model)
+
+
+def test_labels_to_come_can_be_constrained_before_they_are_added(make_crf) -> None:
+    model, docs = make_crf(6)
+    emissions = model.layers[0].predict(docs)
+    constrain(model, BIO)
+    expected = best_path(model, emissions)[0].tolist()
+    larger = numpy.ones((8, 8), dtype=bool)
+    larger[:5, :5] = BIO
+    constrain(model, larger)
+    assert best_path(model, emissions)[0].tolist() == expected
     assert emitter_of(model) is emitter_of(model.layers[0]) is model.layers[0]
 
 
@@ -255,6 +420,20 @@ def test_a_label_between_forward_and_backward_keeps_the_gradients(make_crf: Make
     assert transitions_of(other).shape == (5, 5)
 
 
+@pytest.mark.parametrize("change", [Model.initialize, join_transitions])
+def test_other_transitions_have_no_gradients_yet(
+    make_crf: MakeCRF, change: Callable[[Model], object]
+) -> None:
+    model, docs = make_crf(6)
+    resize(model, 5)
+    step(model, docs)
+    change(model)
+    assert model.get_param("transitions").shape == (5, 5)
+    assert not (model.has_grad("transitions") and model.get_grad("transitions").any())
+    step(model, docs)
+    model.finish_update(SGD(0.1))
+
+
 def test_transitions_of_new_labels_are_trained(make_crf: MakeCRF) -> None:
     model, docs = make_crf(6)
     resize(model, 5)
@@ -271,6 +450,7 @@ def test_transitions_of_new_labels_are_trained(make_crf: MakeCRF) -> None:
     assert model.param_names and transitions_of(model).shape == (6, 6)
 
 
+@pytest.mark.usefixtures("eager_threads")
 def test_threads_read_whole_transitions_while_labels_are_added(make_crf: MakeCRF) -> None:
     model, docs = make_crf(8)
     emissions = model.layers[0].predict(docs)
@@ -301,3 +481,17 @@ def test_threads_read_whole_transitions_while_labels_are_added(make_crf: MakeCRF
             is_done.set()
         assert len(set.union(*(run.result() for run in runs))) > 1
     assert_array_equal(transitions_of(model), expected[39])
+
+
+def test_new_labels_are_the_mean_of_their_peers(make_crf: MakeCRF) -> None:
+    """B and I of a new type, next to O, B, I and B of another type: its peers are 1 and 2."""
+    model, _ = make_crf(6)
+    old = transitions_of(model).copy()
+    model.attrs["resize_output"](model, 6, [[1], [2]])
+    new = transitions_of(model)
+    assert_array_equal(new[:4, :4], old)
+    assert_array_equal(new[4:], new[1:3])
+    assert_array_equal(new[:, 4:], new[:, 1:3])
+    model.attrs["resize_output"](model, 7, [[1, 3]])
+    assert_allclose(transitions_of(model)[6, :6], new[[1, 3]].mean(axis=0))
+    assert transitions_of(model)[6, 6] == pytest.approx((new[1, 1] + new[3, 3]) / 2)

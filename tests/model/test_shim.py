@@ -255,6 +255,22 @@ def test_a_copy_is_optimized_separately(
     assert weight_lists(one) != trained
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_model_that_is_initialized_again_is_optimized_afresh(
+    make_model: MakeModel, make_docs: Function, docs: list[Doc], crf: bool
+) -> None:
+    """Also by the optimizer that trained a network of other sizes."""
+    model, optimizer = make_model(crf=crf), Adam(0.1, use_averages=True)
+    for some in (make_docs("a wug"), docs):
+        model.initialize(X=some, Y=[numpy.zeros((len(doc), 3), "float32") for doc in some])
+        for _ in range(2):
+            probabilities, backprop = model.begin_update(some)
+            backprop(probabilities)
+            model.finish_update(optimizer)
+        with model.use_params(optimizer.averages):
+            assert numpy.isfinite(numpy.concatenate(model.predict(some))).all()
+
+
 @pytest.mark.parametrize("architecture", [LSTMTagger, LSTMTok2Vec])
 def test_without_a_network_nothing_runs(
     docs: list[Doc], widths: dict[str, int], architecture: Callable

@@ -45,6 +45,28 @@ def test_transitions_can_be_far_apart(scale: float, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 500.0])
+@pytest.mark.parametrize("excluded", [[(0, 1)], [(0, 2), (1, 2), (2, 2)], [(2, 0), (2, 1), (0, 0)]])
+def test_excluded_transitions_get_no_gradient(
+    excluded: list[tuple[int, int]], scale: float
+) -> None:
+    emissions, sizes, transitions = random_chain([4, 1, 3], 3)
+    mask = torch.zeros(3, 3, dtype=torch.bool)
+    for pair in excluded:
+        mask[pair] = True
+    transitions = (scale * transitions).masked_fill(mask, -torch.inf).requires_grad_()
+    emissions.requires_grad_()
+    marginals = log_marginals(emissions, sizes, transitions).softmax(1)
+    expected = prediction.log_marginals(
+        emissions.detach().numpy(), sizes.numpy(), transitions.detach().numpy()
+    )
+    assert_close(marginals, torch.from_numpy(expected).softmax(1))
+    (marginals * torch.arange(3.0)).sum().backward()
+    assert emissions.grad is not None and emissions.grad.isfinite().all()
+    assert transitions.grad is not None and transitions.grad.isfinite().all()
+    assert not transitions.grad[mask].any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 500.0])
 @pytest.mark.parametrize("lengths", LENGTHS[:3])
 def test_gradients_equal_finite_differences(lengths: list[int], scale: float) -> None:
     emissions, sizes, transitions = random_chain(lengths, 3)

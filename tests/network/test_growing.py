@@ -5,6 +5,7 @@ import pytest
 import torch
 from thinc.api import Adam
 from torch import Tensor
+from torch.testing import assert_close
 
 from spacy_lstm_tagger.network.growing import SMALLEST_BLOCK, GrowingEmbedding, GrowingLinear
 
@@ -108,3 +109,14 @@ def test_new_rows_change_nothing_in_the_optimization_of_old_rows() -> None:
     numpy.testing.assert_allclose(
         grown.joined("weight")[:3].detach(), alone.weight.detach(), rtol=1e-5
     )
+
+
+def test_new_outputs_can_be_the_mean_of_some() -> None:
+    layer = GrowingLinear(3, 4)
+    inputs = torch.randn(5, 3)
+    before = layer(inputs)
+    layer.grow(6, [[0, 1], [2, 3]])
+    after = layer(inputs)
+    assert_close(after[:, :4], before)
+    assert_close(after[:, 4], before[:, :2].mean(dim=1))
+    assert_close(after[:, 5], before[:, 2:].mean(dim=1))

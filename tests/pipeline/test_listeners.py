@@ -238,3 +238,33 @@ def test_a_tagger_is_loaded_where_its_encoder_is_not(
     more(trained, make_examples)
     trained.get_pipe("tags").from_disk(folder / "tags", exclude=["vocab"])
     assert len(labels(trained)) == len(before)
+
+
+@pytest.mark.parametrize("order", [["tok2vec", "tags", "parts"], ["tags", "parts", "tok2vec"]])
+def test_components_can_be_saved_in_any_order_over_older_ones(
+    shared: Language, make_examples: Callable, tmp_path: Path, order: list[str]
+) -> None:
+    shared.initialize(lambda: make_examples(shared))
+    shared.to_disk(tmp_path)
+    for _ in range(2):
+        for _ in range(3):
+            shared.update(make_examples(shared), sgd=Adam(0.1))
+        for name in order:
+            shared.get_pipe(name).to_disk(tmp_path / name, exclude=["vocab"])
+    (expected,), (found,) = (
+        nlp.get_pipe("tags").predict_probabilities([nlp.get_pipe("tok2vec")(nlp.make_doc(TEXT))])
+        for nlp in (shared, spacy.load(tmp_path))
+    )
+    assert_array_equal(found, expected)
+
+
+def test_an_encoder_that_was_trained_on_is_refused(
+    shared: Language, make_examples: Callable, tmp_path: Path
+) -> None:
+    shared.initialize(lambda: make_examples(shared))
+    shared.to_disk(tmp_path)
+    for _ in range(3):
+        shared.update(make_examples(shared), sgd=Adam(0.1))
+    shared.get_pipe("tok2vec").to_disk(tmp_path / "tok2vec", exclude=["vocab"])
+    with pytest.raises(ValueError, match="it listens to 'tok2vec', and was saved with another one"):
+        spacy.load(tmp_path)

@@ -74,6 +74,11 @@ def test_what_looks_like_one_character_is_one_thing(doc: Doc, words: list[str]) 
     assert text_of(joined) == ["x", "C", "".join(words), "A", "y", "C"]
 
 
+def test_invisible_characters_are_shown_by_their_numbers(doc: Doc) -> None:
+    doc = Doc(doc.vocab, words=["x", "\u200b"], tags=["A", "B"])
+    assert text_of(doc) == ["x", "A", "U+200B", "B"]
+
+
 @pytest.mark.parametrize(("attribute", "label"), [("pos", "NOUN"), ("morph", "Number=Sing")])
 def test_other_attributes(attribute: str, label: str) -> None:
     key: Any = {"pos": "pos", "morph": "morphs"}[attribute]
@@ -117,7 +122,7 @@ def test_a_notebook_displays_it(doc: Doc, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_cannot_be_shown_is_refused(doc: Doc) -> None:
     with pytest.raises(ValueError, match="this Doc has no pos to show"):
         render(doc, attribute="pos")
-    with pytest.raises(ValueError, match="attribute = 'lemma' must be one of tag, pos, morph"):
-        render(doc, attribute="lemma")
+    with pytest.raises(ValueError, match="no slot to show: tag it with an lstm_label_tagger"):
+        render(doc, attribute="slot")
     with pytest.raises(ValueError, match="k = 0 must be at least 1"):
         render(doc, k=0)

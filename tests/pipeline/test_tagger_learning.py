@@ -1,5 +1,6 @@
 """Tests of `tagger.py`: how the component learns, and grows."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
@@ -135,6 +136,19 @@ def test_single_label_is_learnt_with_label_smoothing(nlp: Language, tiny: dict[s
     nlp.initialize(lambda: [example])
     assert nlp.update([example]) == {"lstm_tagger": 0.0}
     assert [token.tag_ for token in tagger(nlp.make_doc("one two"))] == ["X", "X"]
+
+
+@pytest.mark.parametrize("tags", [["-", "-"], ["X", "Y"]])
+def test_one_label_in_a_whole_corpus_is_named(
+    nlp: Language, tiny: dict[str, Any], tags: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tagger = nlp.add_pipe("lstm_tagger", name="tags", config={"model": tiny})
+    doc = Doc(nlp.vocab, words=["one", "two"], tags=tags)
+    with caplog.at_level("WARNING", logger="spacy"):
+        logging.getLogger("spacy").addHandler(caplog.handler)
+        tagger.initialize(lambda: [Example(Doc(nlp.vocab, words=["one", "two"]), doc)], nlp=nlp)
+        logging.getLogger("spacy").removeHandler(caplog.handler)
+    assert ("tags: all tokens have the label '-'" in caplog.text) is (tags == ["-", "-"])
 
 
 def test_initialization_without_data(nlp: Language, tiny: dict[str, Any]) -> None:

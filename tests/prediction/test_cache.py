@@ -1,8 +1,6 @@
 """Tests of `cache.py`: right rows, bounded memory, many threads."""
 
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy
@@ -106,15 +104,6 @@ def test_rows_are_written_before_they_can_be_found(monkeypatch: pytest.MonkeyPat
     generation.rows = Spy(generation.rows)
     generation.add([8, 6], rows_of([8, 6]))
     assert set(generation.rows) == {3, 8, 6}
-
-
-@pytest.fixture
-def eager_threads() -> Iterator[None]:
-    """Let threads take turns a thousand times as often as they do otherwise."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.usefixtures("eager_threads")

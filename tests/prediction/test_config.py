@@ -89,6 +89,6 @@ def test_structure_has_all_settings_but_those_for_reading(
 
 
 @pytest.mark.parametrize("longest", [1, 1000])
-def test_prediction_reads_whole_docs_from_left_to_right(longest: int) -> None:
+def test_prediction_windows_are_eight_times_as_long_or_whole_docs(longest: int) -> None:
     assert EncoderConfig(bidirectional=False).prediction_windows(longest) == (longest, 0)
     assert EncoderConfig(window_length=4).prediction_windows(longest) == (32, 4)

@@ -109,6 +109,45 @@ def test_excluded_labels_are_never_chosen(seed: int, scale: float) -> None:
         assert_allclose(softmax(own), enumerate_marginals(sequence, transitions), atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 200.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_excluded_transitions_are_never_made(seed: int, scale: float, dtype: Any) -> None:
+    emissions, sizes, transitions = random_chain([4, 2, 3, 1], 4, seed)
+    emissions *= scale
+    random = numpy.random.default_rng(seed)
+    transitions[random.random(transitions.shape) < 0.5] = -INFINITY
+    transitions[:, 0] = random.normal(size=4)  # so there is a way from each label
+    given = emissions.astype(dtype), sizes, transitions.astype(dtype)
+    parts = sequences_of(emissions, sizes)
+    expected = numpy.concatenate([enumerate_marginals(part, transitions) for part in parts])
+    with numpy.errstate(all="raise", under="ignore"):
+        marginals = softmax(log_marginals(*given))
+    assert_allclose(marginals, expected, atol=1e-4)
+    best = [label for part in parts for label in enumerate_best(part, transitions)]
+    assert viterbi(*given).tolist() == best
+
+
+def test_a_label_is_possible_however_unlikely_all_labels_before_it_are() -> None:
+    """Only label 1, which is very unlikely, can come before label 2, which is very likely."""
+    emissions = numpy.asarray([[0, -150, 0], [-300, -300, 0]], dtype="float32")
+    transitions = numpy.asarray([[0, 0, -INFINITY], [0, 0, 0], [0, 0, -INFINITY]], dtype="float32")
+    sizes = numpy.asarray([2])
+    marginals = softmax(log_marginals(emissions, sizes, transitions))
+    assert_allclose(marginals, [[0, 1, 0], [0, 0, 1]], atol=1e-6)
+    assert viterbi(emissions, sizes, transitions).tolist() == [1, 2]
+
+
+def test_k_best_makes_no_excluded_transition() -> None:
+    emissions, _, transitions = random_chain([4], 3)
+    transitions[0, 1] = transitions[2, 2] = -INFINITY
+    labels, probabilities = enumerate_sequences(emissions, transitions)
+    n_valid = int((probabilities > 0).sum())
+    sequences, logs = k_best(emissions, transitions, n_valid)
+    assert sequences.tolist() == labels[numpy.argsort(-probabilities)[:n_valid]].tolist()
+    assert numpy.exp(logs).sum() == pytest.approx(1)
+
+
 def test_k_best_sequences_have_no_excluded_labels() -> None:
     emissions, _, transitions = random_chain([3], 3)
     emissions[1, :2] = -INFINITY

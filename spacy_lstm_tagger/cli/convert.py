@@ -1,0 +1,272 @@
+"""Conversion of tables and texts with spans to DocBins."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Token
+from wasabi import msg
+
+from ..pipeline.labels import FACTORIES, normal_form
+from ..pipeline.spans import (
+    NO_TYPE,
+    OUTSIDE,
+    SCHEMES,
+    find_scheme,
+    mark,
+    misfits,
+    repair,
+    spans_of,
+)
+from .io import find_files, require_free
+from .span_files import CutSpan, read_spans
+from .tables import Columns, Labelled, read_table
+
+OTHERS = {".spacy", ".conllu", ".conllx"}  # what spaCy reads or converts itself
+SPLITS = ("train", "dev", "test")
+ARGUMENTS = {"tag": "tags", "pos": "pos", "morph": "morphs"}  # of Doc
+ANY_COLUMNS = Columns()
+SHOWN = 40  # labels that are listed with their counts
+
+
+class Found(NamedTuple):
+    """What all files have.
+
+    documents: The documents of each file.
+    counts: How many tokens have each label.
+    scheme: The scheme of the labels, or None.
+    repaired: Where labels were changed so that they keep to the scheme.
+    cut: Spans that begin or end inside a token.
+    """
+
+    documents: dict[Path, list[Labelled]]
+    counts: Counter[str]
+    scheme: str | None
+    repaired: list[str]
+    cut: list[CutSpan]
+
+
+def convert(
+    paths: Iterable[Path],
+    output: Path,
+    *,
+    attribute: str = "label",
+    columns: Columns = ANY_COLUMNS,
+    lang: str = "xx",
+    text_key: str = "text",
+    split: str | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Convert files to DocBins, and print what they have.
+
+    paths (Iterable[Path]): Files or folders: tables (CSV, TSV, CoNLL, IOB) or texts with character
+        spans (JSONL, JSON).
+    output (Path): The folder for the DocBins: one for each file or, if they are split, train.spacy,
+        dev.spacy and test.spacy. Docs of labels with a scheme also get their spans as `doc.ents`.
+    attribute (str): Where tokens get their labels: "tag", "pos", "morph", or the name of a custom
+        extension, `token._.NAME`.
+    columns (Columns): Which columns of tables are read.
+    lang (str): The language whose tokenizer cuts texts.
+    text_key (str): Where a text stands in JSON.
+    split (str | None): Shares of the documents for training, development and test, such as
+        "0.8,0.1,0.1"; None to keep files apart.
+    seed (int): Seed of the split.
+    force (bool): Whether to overwrite files, and to leave out spans that cut a token.
+    RAISES: ValueError if a file can't be read or contradicts itself; nothing is written then.
+    """
+    nlp = spacy.blank(lang)
+    shares = None if split is None else _shares(split)
+    if attribute not in FACTORIES and not Token.has_extension(attribute):
+        Token.set_extension(attribute, default=None)
+    found = read_all(paths, nlp, columns, text_key, attribute)
+    if found.cut and not force:
+        more = f" (and {len(found.cut) - 1} more)" if found.cut[1:] else ""
+        place, description = found.cut[0]
+        raise ValueError(
+            f"{place}: a span cuts a token: {description}{more}. Mend it, give tokens in the file, "
+            "or leave such spans out by --force"
+        )
+    if shares is None:
+        parts = _parts_of_files(found.documents)
+    else:
+        parts = split_documents([*chain(*found.documents.values())], shares, seed)
+    targets = {name: output / f"{name}.spacy" for name in parts}
+    require_free(targets.values(), force=force)
+    binaries = {
+        name: DocBin(
+            docs=(make_doc(document, nlp, attribute, found.scheme) for document in documents),
+            attrs=["ORTH", "TAG", "POS", "MORPH", "SENT_START", "ENT_IOB", "ENT_TYPE"],
+            store_user_data=True,
+        )
+        for name, documents in parts.items()
+    }
+    _show(found)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, target in targets.items():
+        binaries[name].to_disk(target)
+        msg.good(f"Saved {len(parts[name])} Docs to {target}")
+
+
+def read_all(
+    paths: Iterable[Path], nlp: Language, columns: Columns, text_key: str, attribute: str
+) -> Found:
+    """Read all files, and check that their labels fit the attribute and each other."""
+    cut: list[CutSpan] = []
+    documents = {}
+    for path, _ in find_files(paths):
+        suffix = path.suffix.lower()
+        if suffix in OTHERS:
+            raise ValueError(f"{path} can't be converted here: use spacy convert for CoNLL-U")
+        if suffix in (".json", ".jsonl"):
+            documents[path] = list(read_spans(path, nlp, text_key, cut))
+        else:
+            documents[path] = list(read_table(path, columns))
+        if not documents[path]:
+            raise ValueError(f"{path} has no annotated texts")
+    places: dict[str, str] = {}
+    for document in chain(*documents.values()):
+        for label, place in zip(document.labels, document.places, strict=True):
+            places.setdefault(label, place)
+    scheme = find_scheme(places)
+    _check_labels(places, scheme)
+    for label, place in places.items() if attribute in FACTORIES else ():
+        try:
+            normal_form(label, attribute, nlp.vocab)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+    repaired: list[str] = []
+    if scheme is not None:
+        for path, some in documents.items():
+            documents[path] = [_repair(document, scheme, repaired) for document in some]
+    labels = chain(*(document.labels for document in chain(*documents.values())))
+    return Found(documents, Counter(labels), scheme, repaired, cut)
+
+
+def _check_labels(places: dict[str, str], scheme: str | None) -> None:
+    """Raise a ValueError if there is one label only, or if the labels mix schemes.
+
+    places (dict[str, str]): Where each label comes first.
+    """
+    if len(places) == 1:
+        ((label, place),) = places.items()
+        raise ValueError(
+            f"all tokens have the label {label!r}, from {place} on: name the column of the labels "
+            "by --label"
+        )
+    prefixed = [label for label in places if label[:2] in ("B-", "I-") and label[2:]]
+    if scheme is not None or OUTSIDE not in places or not prefixed:
+        return
+    strange = min((misfits(places, name) for name in SCHEMES), key=len)
+    raise ValueError(
+        f"{places[strange[0]]}: the label {strange[0]!r} doesn't fit the others, such as "
+        f"{prefixed[0]!r} and 'O'. If it is the name of a column, give the names of the columns by "
+        "--word and --label"
+    )
+
+
+def _repair(document: Labelled, scheme: str, repaired: list[str]) -> Labelled:
+    labels = [label or OUTSIDE for label in repair(document.labels, scheme)]
+    for label, own, place in zip(document.labels, labels, document.places, strict=True):
+        if label != own:
+            repaired.append(f"{place}: {label} is read as {own}")
+    return document._replace(labels=labels)
+
+
+def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | None) -> Doc:
+    """Return a Doc with labels and, if they have a scheme, with entities.
+
+    document (Labelled): The document.
+    nlp (Language): Whose vocab the Doc gets.
+    attribute (str): "tag", "pos", "morph", or the name of a custom extension.
+    scheme (str | None): The scheme.
+    """
+    annotation: dict[str, Any] = {"sent_starts": document.starts}
+    if attribute in FACTORIES:
+        annotation[ARGUMENTS[attribute]] = document.labels
+    if scheme is not None:
+        spans = [span._replace(type=span.type or NO_TYPE) for span in spans_of(document.labels)]
+        annotation["ents"] = mark(spans, len(document.words), "bio")
+    doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, **annotation)
+    if attribute not in FACTORIES:
+        for token, label in zip(doc, document.labels, strict=True):
+            token._.set(attribute, label)
+    return doc
+
+
+def split_documents(
+    documents: list[Labelled], shares: Sequence[float], seed: int
+) -> dict[str, list[Labelled]]:
+    """Split documents at random.
+
+    documents (list[Labelled]): The documents.
+    shares (Sequence[float]): The shares of two or three parts; their sum is 1.
+    seed (int): Equal seeds make equal splits.
+    RETURNS (dict[str, list[Labelled]]): The parts "train", "dev" and, if there are three, "test".
+    RAISES: ValueError if a part would be empty.
+    """
+    shuffled = list(documents)
+    random.Random(seed).shuffle(shuffled)
+    ends = [round(share * len(shuffled)) for share in accumulate(shares)]
+    parts = {
+        name: shuffled[begin:end]
+        for name, begin, end in zip(SPLITS, [0, *ends], ends, strict=False)
+    }
+    for name, part in parts.items():
+        if not part:
+            raise ValueError(f"{len(documents)} documents are too few: {name} would be empty")
+    return parts
+
+
+def _shares(split: str) -> list[float]:
+    try:
+        shares = [float(share) for share in split.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) not in (2, 3) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(
+            f"the split {split!r} must be two or three shares whose sum is 1, such as 0.8,0.1,0.1"
+        )
+    return shares
+
+
+def _parts_of_files(documents: dict[Path, list[Labelled]]) -> dict[str, list[Labelled]]:
+    parts: dict[str, list[Labelled]] = {}
+    for path, some in documents.items():
+        if path.stem in parts:
+            raise ValueError(f"there are two files {path.stem}; rename one, or use --split")
+        parts[path.stem] = some
+    return parts
+
+
+def _show(found: Found) -> None:
+    for path, documents in found.documents.items():
+        n_tokens = sum(len(document.words) for document in documents)
+        n_sentences = sum(sum(document.starts or [True]) for document in documents)
+        what = "sentences" if documents[0].starts else "texts"
+        msg.info(f"{path}: {n_sentences:,} {what}, {n_tokens:,} tokens")
+    rows = found.counts.most_common(SHOWN)
+    msg.table(rows, header=("Label", "Tokens"), divider=True, aligns=("l", "r"))
+    if len(found.counts) > SHOWN:
+        msg.info(f"{len(found.counts) - SHOWN} more labels")
+    if found.scheme is None:
+        msg.info(f"{len(found.counts)} labels without a span scheme")
+        return
+    spans = Counter(
+        span.type
+        for document in chain(*found.documents.values())
+        for span in spans_of(document.labels)
+    )
+    n_spans, types = sum(spans.values()), ", ".join(map(str, spans))
+    msg.info(f"Scheme {found.scheme}: {n_spans:,} spans of {len(spans)} types ({types})")
+    if found.repaired:
+        n_repaired = len(found.repaired)
+        msg.warn(f"{n_repaired} labels didn't keep to the scheme. {found.repaired[0]}")
+    if found.cut:
+        first = ": ".join(found.cut[0])
+        msg.warn(f"{len(found.cut)} spans cut a token and were left out, the first at {first}")

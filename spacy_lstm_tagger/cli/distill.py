@@ -1,0 +1,261 @@
+"""Distillation: from trained pipelines and raw texts to a fast pipeline, in one command."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import spacy
+import srsly
+from spacy.cli._util import setup_gpu
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train as train_pipeline
+from spacy.util import load_model, load_model_from_config
+from spacy.vocab import Vocab
+from thinc.api import Config
+from wasabi import msg
+
+from ..pipeline.distillation import Teacher, Teachers, load_teacher
+from ..pipeline.labels import affirmed, gold_labels
+from .agreement import judge, show
+from .assembly import Plan, assemble, check_vectors, make_plan
+from .compact import compact, save
+from .evaluation import known_words
+from .io import load_pipeline, read_corpus, require_annotation, require_paths
+from .labelling import (
+    Texts,
+    annotated,
+    check_manifest,
+    label,
+    label_texts,
+    manifest_of,
+    survey,
+    write,
+)
+from .pupil import label_file, pupil_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be distilled, and how.
+
+    inputs: The teachers, and files or folders of texts.
+    output: The folder to write to: `model-best` is the pipeline; `labelled` has the labels,
+        `training` the pupil as it was trained, `config.cfg` its config.
+    train, dev: Corpora with gold labels, to learn from and to select the pupil by.
+    config: The config of the training; None for the one of this package.
+    size: "fast", "tagger" or "accurate".
+    components: The components that teach; all that can if there are none.
+    vectors: Word vectors for the pupil: a pipeline that has some.
+    keep: Other components of the first teacher to keep, with their encoders.
+    text_key: Where JSONL files have their texts.
+    overrides: Settings of the config to replace.
+    resume: Whether to go on with labels that are there.
+    force: Whether to overwrite.
+    use_gpu: Number of the GPU; -1 for none.
+    """
+
+    inputs: Sequence[str]
+    output: Path
+    train: Path | None = None
+    dev: Path | None = None
+    config: Path | None = None
+    size: str = "tagger"
+    components: Sequence[str] = ()
+    vectors: str | None = None
+    keep: Sequence[str] = ()
+    text_key: str = "text"
+    overrides: dict[str, Any] | None = None
+    resume: bool = False
+    force: bool = False
+    use_gpu: int = -1
+
+    @property
+    def labelled(self) -> Path:
+        """The folder of labelled texts."""
+        return self.output.absolute() / "labelled"
+
+
+class Lesson(NamedTuple):
+    """Who teaches, of what, and what becomes of it.
+
+    gold, dev: Docs with gold labels to learn from, and to select the pupil by; none if there are
+        none.
+    manifest: What makes the labels what they are.
+    config: The config of the pupil's training.
+    """
+
+    teachers: Teachers
+    plan: Plan
+    texts: Texts
+    gold: list[Doc]
+    dev: list[Doc]
+    manifest: dict[str, Any]
+    config: Config
+
+
+def distill(order: Order) -> Language:
+    """Train a pupil on what trained pipelines think of texts, and put it in a pipeline that takes
+    the place of the first of them.
+
+    order (Order): What is to be done.
+    RETURNS (Language): The pipeline.
+    RAISES: ValueError if something is wrong with the input, before anything is written.
+    """
+    lesson = prepare(order)
+    if order.force:
+        shutil.rmtree(order.labelled, ignore_errors=True)
+    _show_plan(lesson)
+    try:
+        label_texts(lesson.teachers, lesson.texts, lesson.gold, order.labelled, lesson.manifest)
+        _write_labels(lesson, order.labelled)
+        write(order.output / "config.cfg", lesson.config.to_str().encode())
+        msg.divider("Training the pupil")
+        nlp = init_nlp(lesson.config, use_gpu=order.use_gpu)
+        (order.output / "training").mkdir(exist_ok=True)
+        train_pipeline(nlp, order.output / "training", use_gpu=order.use_gpu, stdout=sys.stdout)
+    except KeyboardInterrupt:
+        raise ValueError(
+            "interrupted. What is labelled stays: go on by the same command with --resume"
+        ) from None
+    return _deliver(lesson, order.output)
+
+
+def prepare(order: Order) -> Lesson:
+    """Load the teachers, and check all that can be wrong, before anything is written.
+
+    order (Order): What is to be done.
+    RAISES: ValueError if something is wrong.
+    """
+    names, paths = split_inputs(order.inputs)
+    require_paths([path for path in (order.train, order.dev, order.config) if path])
+    _check_output(order)
+    setup_gpu(order.use_gpu)
+    teachers = Teachers([Teacher(load_teacher(name), order.components) for name in names])
+    first = teachers.teachers[0]
+    plan = make_plan(first, order.keep)
+    check_vectors(first, plan, order.vectors)
+    if order.vectors and not load_pipeline(order.vectors).vocab.vectors_length:
+        raise ValueError(f"{order.vectors} has no word vectors")
+    gold, dev = (_read_gold(path, teachers) for path in (order.train, order.dev))
+    texts = survey(paths, text_key=order.text_key, hold_out=not dev)
+    manifest = manifest_of(teachers, texts, gold)
+    if not order.force:
+        check_manifest(order.labelled, manifest)
+    config = pupil_config(
+        plan,
+        first.nlp,
+        order.labelled,
+        config=order.config,
+        size=order.size,
+        vectors=order.vectors,
+        has_gold=bool(gold),
+        has_dev=bool(dev),
+        overrides=order.overrides,
+    )
+    load_model_from_config(config, auto_fill=True)  # which raises if a setting is wrong
+    return Lesson(teachers, plan, texts, gold, dev, manifest, config)
+
+
+def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Tell teachers from texts: what is the folder of a pipeline or an installed package teaches.
+
+    RAISES: ValueError if one is neither, or if there are no teachers or no texts.
+    """
+    teachers, texts = [], []
+    for name in inputs:
+        path = Path(name)
+        if (path / "meta.json").is_file() or (path / "config.cfg").is_file():
+            teachers.append(name)
+        elif path.exists():
+            texts.append(path)
+        elif spacy.util.is_package(name):
+            teachers.append(name)
+        else:
+            raise ValueError(
+                f"there is no {name}: neither a trained pipeline, as a folder or as an installed "
+                "package, nor a file or folder of texts"
+            )
+    if not teachers:
+        raise ValueError("no teacher is named: give the folder or the name of a trained pipeline")
+    if not texts:
+        raise ValueError("no texts are named: give files or folders of texts")
+    return teachers, texts
+
+
+def _check_output(order: Order) -> None:
+    """Raise a ValueError if something would be overwritten."""
+    output = order.output
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output} is a file; name a folder")
+    if not (order.resume or order.force) and output.exists() and any(output.iterdir()):
+        raise ValueError(
+            f"{output} is not empty; use --force to overwrite what an earlier distillation wrote "
+            "to it, or --resume to go on with its labels"
+        )
+
+
+def _read_gold(path: Path | None, teachers: Teachers) -> list[Doc]:
+    """Read a corpus with gold labels of what is taught, if there is one."""
+    if path is None:
+        return []
+    docs = read_corpus(path, Vocab())
+    for attribute in teachers.attributes:
+        require_annotation(docs, attribute, path)
+    return docs
+
+
+def _show_plan(lesson: Lesson) -> None:
+    """Say who teaches what, and what of the first teacher doesn't come along."""
+    for teacher in lesson.teachers.teachers:
+        for attribute, component in teacher.components.items():
+            name = lesson.plan.pupils.get(attribute)
+            if name is not None:
+                msg.info(f"{component!r} of {teacher.name} teaches {name!r} its {attribute}")
+    if left_out := lesson.plan.left_out:
+        names = ", ".join(f"{name} ({reason})" for name, reason in left_out.items())
+        msg.info(f"Left out, as they are no part of tagging: {names}. Keep one by --keep NAME")
+
+
+def _write_labels(lesson: Lesson, labelled: Path) -> None:
+    """Write what the training reads beside the labelled texts: labels, and gold Docs."""
+    for attribute, name in lesson.plan.pupils.items():
+        gold = gold_labels((Example(doc, doc) for doc in lesson.gold), attribute)
+        gold = affirmed(gold, lesson.config["components"][name].get("neg_prefix", "!"))
+        labels = sorted({*lesson.teachers.labels[attribute], *gold})
+        write(label_file(labelled, name), srsly.json_dumps(labels).encode())
+    if lesson.dev:
+        data = DocBin(("TAG", "POS", "MORPH"), docs=lesson.dev).to_bytes()
+        write(labelled / "dev" / "dev.spacy", data)
+
+
+def _deliver(lesson: Lesson, output: Path) -> Language:
+    """Build the pipeline, save it, and show how it compares to its teacher."""
+    teacher, trained = lesson.teachers.teachers[0], load_model(output / "training" / "model-best")
+    known = known_words(trained)
+    if lesson.dev:
+        examined = [
+            annotated(doc, lesson.teachers.attributes) for doc in label(lesson.teachers, lesson.dev)
+        ]
+    else:
+        examined = read_corpus(output / "labelled" / "held_out", Vocab())
+    dropped, changed = compact(trained, examined)
+    msg.info(
+        f"Stored in half precision and without {dropped:.0%} of the words; "
+        f"{1000 * changed:.2f} of 1,000 labels change by this"
+    )
+    nlp = assemble(teacher, trained, lesson.plan)
+    nlp.meta["teachers"] = [
+        {"pipeline": one.name, "components": one.components} for one in lesson.teachers.teachers
+    ]
+    best = output / "model-best"
+    save(nlp, best)
+    delivered = load_model(best)
+    show(judge(delivered, teacher.nlp, lesson.plan, examined, lesson.dev, known=known))
+    msg.good("Saved the pipeline", best)
+    return delivered

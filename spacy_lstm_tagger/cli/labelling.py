@@ -1,0 +1,244 @@
+"""Texts that teachers label once, in shards that training streams.
+
+A folder of labelled texts has `texts`, the shards to learn from, `held_out`, the ones to select and
+to evaluate by, `gold`, if there are gold Docs, and `manifest.json`, which says what made them. A
+shard is whole or not there, so an interrupted run goes on where it was.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training.batchers import minibatch_by_words
+from spacy.util import minibatch
+from spacy.vocab import Vocab
+from tqdm import tqdm
+from wasabi import msg
+
+from ..batch import bounded_memory
+from ..pipeline.distillation import Teachers
+from ..pipeline.pairing import make_doc
+from ..pipeline.soft_labels import K, soft_labels
+from .io import find_files, read_texts
+from .texts import Text
+
+SHARD = 1000  # texts
+BATCH_WORDS = 4000  # that teachers read side by side
+LONGEST = 10_000  # characters; longer texts are cut between words
+HELD_OUT = 0.1  # of the words at most
+ENOUGH = 20_000  # words to hold out
+MANIFEST = "manifest.json"
+ANNOTATION = {"tag": "TAG", "pos": "POS", "morph": "MORPH"}
+
+
+class Texts(NamedTuple):
+    """What the texts of some files are, after they were read once.
+
+    n_texts, n_words: How many there are, without blank ones; words are what blanks separate.
+    fingerprint: A digest of all of them.
+    limit: A text whose checksum is not greater is held out; -1 for none.
+    """
+
+    files: list[Path]
+    text_key: str
+    n_texts: int
+    n_words: int
+    fingerprint: str
+    limit: int
+
+    def read(self, *, held_out: bool) -> Iterator[str]:
+        """Yield the texts to hold out, or all others. Equal texts are on the same side."""
+        for text in _read(self.files, self.text_key):
+            if not _is_usable(text):
+                continue
+            if (crc32(text.text.encode()) <= self.limit) == held_out:
+                yield from _cut(text.text.strip())
+
+
+def survey(paths: Sequence[Path], *, text_key: str = "text", hold_out: bool = True) -> Texts:
+    """Read the texts of files, and choose the ones to hold out. What can't be read is left out.
+
+    paths (Sequence[Path]): Files, or folders of files.
+    text_key (str): Where JSONL files have their texts.
+    hold_out (bool): Whether to hold any out.
+    RAISES: ValueError if there are none, or too few.
+    """
+    files = [file for file, _ in find_files(paths)]
+    digest, words_of = hashlib.sha256(), dict[int, int]()
+    n_texts = n_words = 0
+    flaws = []
+    for text in _read(files, text_key):
+        if text.error:
+            flaws.append(f"{text.where}: {text.error}")
+        if _is_usable(text):
+            data, n = text.text.encode(), len(text.text.split())
+            digest.update(data + b"\n")
+            words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
+            n_texts, n_words = n_texts + 1, n_words + n
+    if flaws:
+        msg.warn(f"{len(flaws):,} texts can't be read and are left out. The first is {flaws[0]}")
+    if not n_texts:
+        raise ValueError(f"there are no texts in {', '.join(map(str, paths))}: all is blank")
+    limit = _limit(words_of, n_words) if hold_out else -1
+    return Texts(files, text_key, n_texts, n_words, digest.hexdigest(), limit)
+
+
+def _limit(words_of: dict[int, int], n_words: int) -> int:
+    """Return the checksum up to which texts are held out."""
+    if len(words_of) < 2:
+        raise ValueError(
+            "the texts are too few to hold one out, by which the pupil would be selected: give "
+            "two different ones at least, or gold data by --dev"
+        )
+    wanted = min(HELD_OUT * n_words, ENOUGH)
+    checksums = sorted(words_of)
+    limit, held_out = checksums[0], 0
+    for checksum in checksums[:-1]:
+        limit, held_out = checksum, held_out + words_of[checksum]
+        if held_out >= wanted:
+            break
+    return limit
+
+
+def manifest_of(teachers: Teachers, texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
+    """Return what makes labelled texts what they are."""
+    digest = hashlib.sha256()
+    for doc in gold:
+        values = doc.to_array(["ORTH", *ANNOTATION.values()])
+        digest.update(repr(([t.text for t in doc], values.tolist())).encode())
+    return {
+        "teachers": {
+            teacher.name: {"components": teacher.components, "checksum": teacher.checksum()}
+            for teacher in teachers.teachers
+        },
+        "texts": {"number": texts.n_texts, "digest": texts.fingerprint, "limit": texts.limit},
+        "gold": {"number": len(gold), "digest": digest.hexdigest()},
+        "k": K,
+    }
+
+
+def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raise a ValueError if a folder has labelled texts that other teachers or other texts made."""
+    if not (folder / MANIFEST).exists():
+        return
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf8"))
+        differences = [key for key in manifest if found.get(key) != manifest[key]]
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / MANIFEST} is damaged: {error}. Use --force") from error
+    if differences:
+        raise ValueError(
+            f"the labelled texts in {folder} were made with other {' and '.join(differences)}, so "
+            "they can't be used again: name another folder, or use --force to label anew"
+        )
+
+
+def label_texts(
+    teachers: Teachers, texts: Texts, gold: Sequence[Doc], folder: Path, manifest: dict[str, Any]
+) -> None:
+    """Let teachers label all texts that have no labels yet.
+
+    teachers (Teachers): The teachers.
+    texts (Texts): The texts.
+    gold (Sequence[Doc]): Docs with gold labels, of which teachers say what they think, too.
+    folder (Path): Where to write them. Shards that are there are left as they are.
+    manifest (dict): What `manifest_of` returned.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
+    nlp = teachers.teachers[0].nlp
+    n_words = texts.n_words + sum(map(len, gold))
+    with tqdm(total=n_words, desc="Labelling", unit=" words", unit_scale=True, disable=None,
+              dynamic_ncols=True) as bar:  # fmt: skip
+        for name, held_out in (("held_out", True), ("texts", False)):
+            for shard, batch in enumerate(minibatch(texts.read(held_out=held_out), SHARD)):
+                path = folder / name / f"{shard:06}.spacy"
+                if not path.exists():
+                    docs = tokenize(nlp, batch)
+                    _write_shard(path, label(teachers, docs), annotate=held_out)
+                bar.update(sum(len(text.split()) for text in batch))
+        for shard, batch in enumerate(minibatch(gold, SHARD)):
+            path = folder / "gold" / f"{shard:06}.spacy"
+            if not path.exists():
+                _write_shard(path, label(teachers, batch), annotate=False)
+            bar.update(sum(map(len, batch)))
+
+
+def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:
+    """Return Docs of texts, of a vocab of their own; without empty ones."""
+    vocab = Vocab()
+    docs = []
+    with bounded_memory(nlp):
+        for text in texts:
+            tokens = make_doc(nlp, text)
+            words, spaces = [t.text for t in tokens], [bool(t.whitespace_) for t in tokens]
+            docs.append(Doc(vocab, words=words, spaces=spaces))
+    return [doc for doc in docs if len(doc)]
+
+
+def label(teachers: Teachers, docs: Sequence[Doc]) -> Sequence[Doc]:
+    """Let Docs carry the teachers' labels, and return them. Docs of about the same length are read
+    side by side, so encoders that pad them lose little.
+    """
+    with ExitStack() as memory:
+        for teacher in teachers.teachers:
+            memory.enter_context(bounded_memory(teacher.nlp))
+        by_length = sorted(docs, key=len)
+        for batch in minibatch_by_words(by_length, BATCH_WORDS, get_length=len):
+            teachers.label(batch)
+    return docs
+
+
+def annotated(doc: Doc, attributes: Iterable[str]) -> Doc:
+    """Return a Doc whose annotation is the best label that teachers give each of its tokens."""
+    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+    best = {}
+    for attribute in attributes:
+        soft = soft_labels(doc, attribute)
+        best[attribute] = soft.best if soft is not None else None
+    labels: Any = {"tags": best.get("tag"), "pos": best.get("pos"), "morphs": best.get("morph")}
+    return Doc(doc.vocab, words=words, spaces=spaces, **labels)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_shard(path: Path, docs: Iterable[Doc], *, annotate: bool) -> None:
+    """Write labelled Docs; of ones to evaluate by, the best labels as annotation."""
+    if annotate:
+        docs = [annotated(doc, ANNOTATION) for doc in docs]
+    attributes = tuple(ANNOTATION.values())
+    write(path, DocBin(attributes, store_user_data=not annotate, docs=docs).to_bytes())
+
+
+def _read(files: Iterable[Path], text_key: str) -> Iterator[Text]:
+    for file in files:
+        yield from read_texts(file, text_key)
+
+
+def _is_usable(text: Text) -> bool:
+    return not text.error and bool(text.text.strip())
+
+
+def _cut(text: str) -> Iterator[str]:
+    """Yield a text, or parts of it, if it is long."""
+    while len(text) > LONGEST:
+        end = text.rfind(" ", 1, LONGEST)
+        end = end if end > 0 else LONGEST
+        yield text[:end]
+        text = text[end:].lstrip()
+    yield text

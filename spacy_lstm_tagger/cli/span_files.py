@@ -1,0 +1,213 @@
+"""Texts with character spans: JSONL of Prodigy and doccano, JSON of Label Studio."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from ..pipeline.spans import MarkedSpan, mark
+from .tables import Labelled
+
+UNUSED = {"reject", "ignore"}  # answers in Prodigy's files
+SPAN_KEYS = ("spans", "entities", "label", "labels")  # Prodigy's; the others are doccano's
+
+
+class CharSpan(NamedTuple):
+    """A span of characters of a text, from `start` to before `end`, and its type."""
+
+    start: int
+    end: int
+    type: str
+
+
+class CutSpan(NamedTuple):
+    """A span that begins or ends inside a token: where it stands, and what it is."""
+
+    place: str
+    description: str
+
+
+def read_spans(path: Path, nlp: Language, text_key: str, cut: list[CutSpan]) -> Iterator[Labelled]:
+    """Read texts with character spans, and label their tokens by the scheme "bio". What Prodigy
+    rejected or ignored is left out, and so are Label Studio's tasks without annotations.
+
+    path (Path): A file of JSON lines; or, if its name ends in .json, of one list of texts.
+    nlp (Language): Tokenizes the texts that have no tokens.
+    text_key (str): Where a text stands.
+    cut (list[CutSpan]): Gets the spans that begin or end inside a token, which are left out.
+    YIELDS (Labelled): The texts.
+    RAISES: ValueError if the file is no JSON, if a text lacks its key, if spans overlap, or if one
+        isn't inside its text.
+    """
+    for place, record in _records(path):
+        try:
+            if record.get("answer") in UNUSED:
+                continue
+            spans = _annotated_spans(record)
+            if spans is None:
+                continue
+            text = _text(record, text_key)
+            chars = [_char_span(span, text) for span in spans]
+            doc = _tokenize(record, text, nlp)
+            yield _label(doc, sorted(set(chars)), place, cut)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{place}: {error}") from error
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each record of a file and where it stands."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    if path.suffix.lower() == ".json":
+        values = _parse(content, str(path))
+        if not isinstance(values, list):
+            raise ValueError(f"{path} is no list of texts")
+        numbered = [(f"{path}, text {i}", value) for i, value in enumerate(values, 1)]
+    else:
+        lines = [(f"{path}, line {i}", line) for i, line in enumerate(content.split("\n"), 1)]
+        numbered = [(place, _parse(line, place)) for place, line in lines if line.strip()]
+    if not numbered:
+        raise ValueError(f"{path} has no texts")
+    for place, record in numbered:
+        if not isinstance(record, dict):
+            raise ValueError(f"{place} is no JSON object: {record!r:.80}")
+        yield place, record
+
+
+def _parse(content: str, place: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{place} is no JSON: {error}") from error
+
+
+def _text(record: dict[str, Any], text_key: str) -> str:
+    values = record["data"] if isinstance(record.get("data"), dict) else record
+    if not isinstance(values.get(text_key), str):
+        strings = ", ".join(repr(key) for key, value in values.items() if isinstance(value, str))
+        raise ValueError(
+            f"there is no text under the key {text_key!r}; keys with strings: {strings or 'none'}"
+        )
+    return str(values[text_key])
+
+
+def _annotated_spans(record: dict[str, Any]) -> list[Any] | None:
+    """Return the spans of a record; None if nobody annotated it."""
+    if isinstance(record.get("annotations"), list):
+        return _label_studio_spans(record["annotations"])
+    for key in SPAN_KEYS:
+        if isinstance(record.get(key), list):
+            return list(record[key])
+    raise ValueError(f"there is no list of spans under any of the keys {', '.join(SPAN_KEYS)}")
+
+
+def _label_studio_spans(annotations: list[Any]) -> list[Any] | None:
+    done = [
+        [
+            result["value"]
+            for result in annotation.get("result", [])
+            if result.get("type") in ("labels", "hypertextlabels")
+        ]
+        for annotation in annotations
+        if not annotation.get("was_cancelled")
+    ]
+    if not done:
+        return None
+    if any(_sorted(other) != _sorted(done[0]) for other in done):
+        raise ValueError(f"it has {len(done)} annotations that differ; keep one of them")
+    return done[0]
+
+
+def _sorted(spans: list[Any]) -> list[tuple[Any, ...]]:
+    return sorted((span.get("start"), span.get("end"), *span.get("labels", ())) for span in spans)
+
+
+def _char_span(span: Any, text: str) -> CharSpan:
+    """Read a span, which is [start, end, type] or an object with these."""
+    if isinstance(span, dict):
+        start = span.get("start", span.get("start_offset"))
+        end = span.get("end", span.get("end_offset"))
+        type_ = span.get("label", span.get("labels"))
+        if isinstance(type_, list):
+            if len(type_) != 1:
+                raise ValueError(f"a span must have one type, not {type_}: {span!r:.80}")
+            type_ = type_[0]
+    elif isinstance(span, list) and len(span) == 3:
+        start, end, type_ = span
+    else:
+        start = end = type_ = None
+    if type(start) is not int or type(end) is not int or not isinstance(type_, str) or not type_:
+        raise ValueError(f"a span needs start, end and label, not {span!r:.80}")
+    quoted = span.get("text") if isinstance(span, dict) else None
+    if isinstance(quoted, str) and text[start:end] != quoted:
+        # Label Studio counts as JavaScript does, in units of UTF-16.
+        units = text.encode("utf-16-le")
+        start, end = (len(units[: 2 * i].decode("utf-16-le", "ignore")) for i in (start, end))
+        if text[start:end] != quoted:
+            raise ValueError(f"the span {quoted!r} is not at its place in the text: {span!r:.80}")
+    if not 0 <= start < end <= len(text):
+        raise ValueError(f"the span from {start} to {end} ({type_}) is not inside the text")
+    inner = text[start:end]
+    if not inner.strip():
+        raise ValueError(f"the span from {start} to {end} ({type_}) has nothing but spaces")
+    start += len(inner) - len(inner.lstrip())
+    return CharSpan(start, start + len(inner.strip()), type_)
+
+
+def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
+    """Return the tokens of a record, as Prodigy has them, or else those of the tokenizer."""
+    tokens = record.get("tokens")
+    if not isinstance(tokens, list):
+        return nlp.make_doc(text)
+    words: list[str] = []
+    spaces: list[bool] = []
+    end = 0
+    for token in tokens:
+        word, start = token.get("text"), token.get("start")
+        between = text[end:start] if isinstance(start, int) else None
+        if not isinstance(word, str) or between is None or text[start : start + len(word)] != word:
+            raise ValueError(f"the token {token!r:.80} is not at its place in the text")
+        if words and between[:1] == " ":
+            spaces[-1], between = True, between[1:]
+        if between:
+            words.append(between)
+            spaces.append(False)
+        words.append(word)
+        spaces.append(False)
+        end = start + len(word)
+    return Doc(nlp.vocab, words=words, spaces=spaces)
+
+
+def _label(doc: Doc, chars: list[CharSpan], place: str, cut: list[CutSpan]) -> Labelled:
+    for one, other in pairwise(chars):
+        if other.start < one.end:
+            raise ValueError(
+                f"the spans {_describe(one, doc)} and {_describe(other, doc)} overlap; a token can "
+                "have one label only"
+            )
+    starts = {token.idx: token.i for token in doc}
+    ends = {token.idx + len(token): token.i + 1 for token in doc}
+    spans = []
+    for char in chars:
+        if char.start in starts and char.end in ends:
+            spans.append(MarkedSpan(starts[char.start], ends[char.end], char.type))
+        else:
+            whole = doc.char_span(char.start, char.end, alignment_mode="expand")
+            tokens = "" if whole is None else ", ".join(repr(token.text) for token in whole)
+            cut.append(CutSpan(place, f"{_describe(char, doc)} in the tokens {tokens}"))
+    return Labelled(
+        words=[token.text for token in doc],
+        labels=mark(spans, len(doc), "bio"),
+        places=[place] * len(doc),
+        spaces=[bool(token.whitespace_) for token in doc],
+    )
+
+
+def _describe(char: CharSpan, doc: Doc) -> str:
+    return f"{doc.text[char.start : char.end]!r} ({char.start} to {char.end}, {char.type})"

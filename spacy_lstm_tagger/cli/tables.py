@@ -1,0 +1,211 @@
+"""Tables of tokens and labels: CSV, TSV, CoNLL and IOB files."""
+
+import csv
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+WORD_NAMES = {"form", "text", "token", "tokens", "word", "words"}
+SENTENCE_NAMES = {"sent", "sent_id", "sentence", "sentence #", "sentence_id", "sentence id"}
+LABEL_NAMES = {
+    *("bio", "chunk", "iob", "iob_tag", "label", "labels", "ner", "ner_tag", "ner_tags"),
+    *("pos", "slot", "slots", "tag", "tags", "upos", "xpos"),
+}
+QUOTATION = 'As a token, a quotation mark is written """" in CSV.'
+DOCUMENT = "-DOCSTART-"  # begins a document in CoNLL-2003
+
+
+class Labelled(NamedTuple):
+    """A document with a label for each token.
+
+    words: The tokens.
+    labels: The label of each token.
+    places: Where each token stands, for messages.
+    spaces: Whether a space follows each token; None if the file doesn't tell.
+    starts: Whether each token begins a sentence; None if the file doesn't tell.
+    """
+
+    words: list[str]
+    labels: list[str]
+    places: list[str]
+    spaces: list[bool] | None = None
+    starts: list[bool] | None = None
+
+
+class Columns(NamedTuple):
+    """Columns of a table: numbers from 1, or names in its first row.
+
+    word: By default the column of a usual name, or the first one.
+    label: By default the last column of a usual name, or the last one.
+    sentence: The column that says to which sentence a token belongs; by default that of a usual
+        name. Without one, blank lines separate sentences.
+    """
+
+    word: str | None = None
+    label: str | None = None
+    sentence: str | None = None
+
+
+class Row(NamedTuple):
+    """A row: its line in the file, and its cells; no cells for a blank line."""
+
+    line: int
+    cells: list[str]
+
+
+def read_table(path: Path, columns: Columns) -> Iterator[Labelled]:
+    """Read a table.
+
+    path (Path): The file. By its name, .csv or .tsv; in any other, columns are separated by tabs,
+        or else by spaces. A file of lines like "Play|O jazz|B-genre" is read, too.
+    columns (Columns): Which columns are read.
+    YIELDS (Labelled): Each document, if a line -DOCSTART- begins each; or else each sentence.
+    RAISES: ValueError if the rows have different numbers of columns, if a row lacks word or label,
+        if a sentence is in two places, or if the file isn't what its name says.
+    """
+    try:
+        rows = list(_read_rows(path))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    filled = [row for row in rows if row.cells]
+    if not filled:
+        raise ValueError(f"{path} has no rows")
+    first = filled[0]
+    for row in filled:
+        if len(row.cells) != len(first.cells) and row.cells[0] != DOCUMENT:
+            raise ValueError(
+                f"{path}, line {row.line} has {_columns(len(row.cells))}, but line {first.line} "
+                f"has {_columns(len(first.cells))}"
+            )
+    word, label, sentence, has_header = _find_columns(path, first, columns)
+    if has_header:
+        rows.remove(first)
+    yield from _documents(path, rows, word, label, sentence)
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    if path.suffix.lower() == ".csv":
+        yield from _read_csv(path)
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = file.read().replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    content = [line for line in lines if line.strip() and not line.startswith("#")]
+    if content and all(set("|") <= set(token) for token in content[0].split()):
+        for number, line in enumerate(lines, 1):
+            tokens = line.split()
+            n_bars = min((token.count("|") for token in tokens), default=0)
+            yield from (Row(number, token.rsplit("|", n_bars)) for token in tokens)
+            yield Row(number, [])
+        return
+    by_tabs = path.suffix.lower() == ".tsv" or any("\t" in line for line in content[:1])
+    split = re.compile("\t" if by_tabs else "[ \t]+").split
+    n_columns = len(split(content[0].strip(" "))) if content else 0
+    for number, line in enumerate(lines, 1):
+        cells = [cell.strip() for cell in split(line.strip(" "))]
+        is_comment = line.startswith("#") and len(cells) != n_columns
+        if not is_comment:
+            yield Row(number, cells if any(cells) else [])
+
+
+def _read_csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        text = file.read()
+    first = text.lstrip().split("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {number} is no CSV: {error}. {QUOTATION}") from error
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise ValueError(
+                f"{path}, line {number} has a cell that ends in line {reader.line_num}. {QUOTATION}"
+            )
+        yield Row(number, cells if any(cells) else [])
+
+
+def _find_columns(path: Path, first: Row, columns: Columns) -> tuple[int, int, int | None, bool]:
+    """Return the columns of words, labels and sentences, and whether the first row names them."""
+    names = [cell.lower() for cell in first.cells]
+    is_named = any(column and not column.isdecimal() for column in columns)
+    has_header = is_named or not (WORD_NAMES.isdisjoint(names) or LABEL_NAMES.isdisjoint(names))
+
+    def find(column: str | None, usual: set[str], otherwise: int | None) -> int | None:
+        if column is None:
+            known = [i for i, name in enumerate(names) if name in usual] if has_header else []
+            return known[-1] if known else otherwise
+        if not column.isdecimal():
+            if column.lower() not in names:
+                raise ValueError(
+                    f"{path} has no column {column!r}: line {first.line} has "
+                    f"{', '.join(first.cells)}"
+                )
+            return names.index(column.lower())
+        if not 1 <= int(column) <= len(names):
+            raise ValueError(f"{path} has no column {column}: it has {_columns(len(names))}")
+        return int(column) - 1
+
+    word, label = find(columns.word, WORD_NAMES, 0), find(columns.label, LABEL_NAMES, -1)
+    sentence = find(columns.sentence, SENTENCE_NAMES, None)
+    word, label = word or 0, len(names) - 1 if label in (None, -1) else label
+    if word == label:
+        raise ValueError(
+            f"{path}, line {first.line}: column {word + 1} can't have both words and labels; "
+            "name the columns by --word and --label"
+        )
+    return word, label, sentence, has_header
+
+
+def _documents(
+    path: Path, rows: list[Row], word: int, label: int, sentence: int | None
+) -> Iterator[Labelled]:
+    has_documents = any(row.cells[:1] == [DOCUMENT] for row in rows)
+    document = Labelled([], [], [], starts=[])
+    ended: dict[str, int] = {}  # the line after each sentence
+    current, begins = "", True  # the sentence, and whether the next row begins one
+    for row in rows:
+        begins_document = row.cells[:1] == [DOCUMENT]
+        if begins_document or (not row.cells and sentence is None):
+            begins = True
+        elif row.cells and sentence is not None and row.cells[sentence] not in ("", current):
+            ended[current] = row.line
+            current, begins = row.cells[sentence], True
+            if current in ended:
+                raise ValueError(
+                    f"{path}, line {row.line} belongs to the sentence {current!r}, which ended "
+                    f"before line {ended[current]}; sort the table by sentences"
+                )
+        if begins and document.words and (begins_document or not has_documents):
+            yield document
+            document = Labelled([], [], [], starts=[])
+        if begins_document or not row.cells:
+            continue
+        if sentence is not None and not current:
+            raise ValueError(f"{path}, line {row.line} has no sentence in column {sentence + 1}")
+        _append(document, path, row, word, label, begins)
+        begins = False
+    if document.words:
+        yield document
+
+
+def _append(document: Labelled, path: Path, row: Row, word: int, label: int, begins: bool) -> None:
+    for column, kind, other in ((word, "word", "label"), (label, "label", "word")):
+        if not row.cells[column]:
+            raise ValueError(
+                f"{path}, line {row.line} has a {other} but no {kind} in column {column + 1}"
+            )
+    document.words.append(row.cells[word])
+    document.labels.append(row.cells[label])
+    document.places.append(f"{path}, line {row.line}")
+    assert document.starts is not None
+    document.starts.append(begins)
+
+
+def _columns(n: int) -> str:
+    return "1 column" if n == 1 else f"{n} columns"

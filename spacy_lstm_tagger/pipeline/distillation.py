@@ -1,0 +1,290 @@
+"""Teachers: trained components that score labels, and what they think of texts.
+
+Any component of a spaCy pipeline can teach whose model scores labels: spaCy's `tagger` and
+`morphologizer`, and `lstm_tagger`s. What another tagger learns is the mean of their probabilities
+(Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy
+from spacy.language import Language
+from spacy.parts_of_speech import NAMES as POS_NAMES
+from spacy.pipeline import Morphologizer, SentenceRecognizer, Tagger
+from spacy.tokens import Doc
+from spacy.util import load_model
+from thinc.api import Model
+
+from .decoding import emissions_of, probabilities_of
+from .labels import normal_form
+from .pairing import make_doc
+from .soft_labels import Floats2d, K, store
+from .tagger import LSTMTagger
+
+
+class Teacher:
+    """A trained pipeline, and its components that teach.
+
+    nlp: The pipeline.
+    components: The name of the component that teaches each attribute.
+    """
+
+    def __init__(self, nlp: Language, components: Sequence[str] = ()):
+        """Choose the components that teach.
+
+        nlp (Language): The pipeline.
+        components (Sequence[str]): Their names; all that can teach if there are none.
+        RAISES: ValueError if there is no such component, if it isn't trained, if two teach the same
+            attribute, or if the pipeline lacks what one listens to.
+        """
+        self.nlp, self.components = nlp, _find_components(nlp, components)
+        for component in set(self.components.values()):
+            _check_can_run(nlp, component)
+
+    @property
+    def name(self) -> str:
+        """Name and version of the pipeline."""
+        meta = self.nlp.meta
+        return f"{meta['lang']}_{meta['name']} {meta['version']}"
+
+    def labels(self, attribute: str) -> list[str]:
+        """Return the labels of an attribute that the pipeline knows, sorted."""
+        return _columns(self.nlp.get_pipe(self.components[attribute]), attribute).labels
+
+    def probabilities(self, docs: Sequence[Doc]) -> dict[str, list[Floats2d]]:
+        """Find the probabilities of the labels of each attribute. All components that stand before
+        one that teaches read the Docs first, as in the pipeline.
+
+        docs (Sequence[Doc]): The Docs, of any vocab; they stay as they are.
+        RETURNS (dict[str, list[Floats2d]]): (tokens, labels) for each attribute and Doc, in the
+            order of `labels`.
+        RAISES: ValueError if the pipeline changes the tokens.
+        """
+        found: dict[str, list[Floats2d]] = {}
+        if not any(map(len, docs)):
+            return {a: [numpy.zeros((0, len(self.labels(a))), "float32") for _ in docs]
+                    for a in self.components}  # fmt: skip
+        own = [_read_by(self.nlp, doc) for doc in docs]
+        for component, pipe in self.nlp.pipeline:
+            attributes = [a for a, name in self.components.items() if name == component]
+            if attributes:
+                scored = _score(pipe, own)
+                if [len(scores) for scores in scored] != [len(doc) for doc in docs]:
+                    raise ValueError(
+                        f"the teacher {self.name} changes the tokens before its component "
+                        f"{component!r} reads them, and a pupil would read others: leave out the "
+                        "component that merges or splits them"
+                    )
+            for attribute in attributes:
+                columns = _columns(pipe, attribute)
+                found[attribute] = [columns.add_up(scores) for scores in scored]
+            if len(found) == len(self.components):
+                return found
+            own = list(pipe.pipe(own, batch_size=len(own)) if hasattr(pipe, "pipe")
+                       else map(pipe, own))  # fmt: skip
+        return found
+
+    def checksum(self) -> int:
+        """Return a number that another pipeline, or the same one trained otherwise, hasn't."""
+        checksum = 0
+        for component, pipe in self._used():
+            model = getattr(pipe, "model", None)
+            if isinstance(model, Model):
+                checksum = crc32(model.to_bytes(), crc32(component.encode(), checksum))
+        return checksum
+
+    def _used(self) -> Iterator[tuple[str, Any]]:
+        """Yield the components that run: those that teach, and all before them."""
+        left = set(self.components.values())
+        for component, pipe in self.nlp.pipeline:
+            if not left:
+                return
+            left.discard(component)
+            yield component, pipe
+
+
+class Teachers:
+    """Several teachers, of whose probabilities the mean is learnt.
+
+    attributes: What they teach: what the first one does.
+    labels: The labels of each attribute that one of them knows, sorted.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher]):
+        """Let teachers teach together.
+
+        teachers (Sequence[Teacher]): The teachers, one at least.
+        RAISES: ValueError if one has nothing in common with the first.
+        """
+        self.teachers = list(teachers)
+        self.attributes = tuple(self.teachers[0].components)
+        for teacher in self.teachers[1:]:
+            if not set(teacher.components) & set(self.attributes):
+                raise ValueError(
+                    f"the teacher {teacher.name} has {', '.join(teacher.components)}, and the "
+                    f"first one, {self.teachers[0].name}, {', '.join(self.attributes)}: there is "
+                    "nothing that they could teach together"
+                )
+        self.labels = {
+            attribute: sorted(
+                {label for teacher in self._of(attribute) for label in teacher.labels(attribute)}
+            )
+            for attribute in self.attributes
+        }
+
+    def label(self, docs: Sequence[Doc], k: int = K) -> None:
+        """Let Docs carry the soft labels of all attributes.
+
+        docs (Sequence[Doc]): The Docs, of any vocab; nothing else of them changes.
+        k (int): How many labels of a token to keep.
+        """
+        found = [(teacher, teacher.probabilities(docs)) for teacher in self.teachers]
+        for attribute, labels in self.labels.items():
+            column_of = {label: column for column, label in enumerate(labels)}
+            means = [numpy.zeros((len(doc), len(labels)), "float32") for doc in docs]
+            n_teachers = len(self._of(attribute))
+            for teacher, probabilities in found:
+                if attribute not in probabilities:
+                    continue
+                columns = [column_of[label] for label in teacher.labels(attribute)]
+                for mean, values in zip(means, probabilities[attribute], strict=True):
+                    mean[:, columns] += values / n_teachers
+            for doc, mean in zip(docs, means, strict=True):
+                store(doc, attribute, labels, mean, k)
+
+    def _of(self, attribute: str) -> list[Teacher]:
+        return [teacher for teacher in self.teachers if attribute in teacher.components]
+
+
+class Columns(NamedTuple):
+    """Which columns of a model's scores belong to which label.
+
+    labels: The labels, sorted.
+    order: The columns that belong to a label, those of one label side by side.
+    starts: Where those of each label begin.
+    """
+
+    labels: list[str]
+    order: list[int]
+    starts: list[int]
+
+    def add_up(self, probabilities: Floats2d) -> Floats2d:
+        """Return (tokens, labels) the sums of (tokens, columns)."""
+        return numpy.add.reduceat(probabilities[:, self.order], self.starts, axis=1)
+
+
+def load_teacher(pipeline: str) -> Language:
+    """Load the pipeline of a teacher.
+
+    pipeline (str): Its path, or the name of an installed package.
+    RAISES: ValueError if it can't be loaded, as one of its packages is missing, or for another
+        reason.
+    """
+    try:
+        return load_model(pipeline)
+    except (ImportError, OSError, ValueError) as error:
+        raise ValueError(f"the teacher {pipeline!r} can't be loaded: {error}") from error
+
+
+def attributes_of(pipe: Any) -> tuple[str, ...]:
+    """Return the attributes that a component can teach."""
+    if isinstance(pipe, LSTMTagger):
+        return (pipe.attribute,)
+    if isinstance(pipe, Morphologizer):
+        return "pos", "morph"
+    if isinstance(pipe, Tagger) and not isinstance(pipe, SentenceRecognizer):
+        return ("tag",)
+    return ()
+
+
+def _find_components(nlp: Language, wanted: Sequence[str]) -> dict[str, str]:
+    """Return the name of the component that teaches each attribute."""
+    can_teach = {name: attributes_of(pipe) for name, pipe in nlp.pipeline}
+    can_teach = {name: attributes for name, attributes in can_teach.items() if attributes}
+    has = ", ".join(f"{n} ({' and '.join(a)})" for n, a in can_teach.items()) or "none"
+    pipeline = f"{nlp.meta['lang']}_{nlp.meta['name']}"
+    for name in wanted:
+        if name not in can_teach:
+            disabled = " It is disabled." if name in nlp.disabled else ""
+            raise ValueError(
+                f"the teacher {pipeline} has no component {name!r} whose model scores labels; "
+                f"its components that can teach: {has}.{disabled}"
+            )
+    found: dict[str, str] = {}
+    for name in wanted or can_teach:
+        for attribute in can_teach[name]:
+            if attribute in found and wanted:
+                raise ValueError(
+                    f"{found[attribute]!r} and {name!r} of the teacher {pipeline} both write "
+                    f"{attribute}: name one of them"
+                )
+            found.setdefault(attribute, name)
+    if not found:
+        raise ValueError(
+            f"the teacher {pipeline} has no component whose model scores labels, such as a tagger "
+            f"or a morphologizer; its components: {', '.join(nlp.pipe_names) or 'none'}"
+        )
+    return found
+
+
+def _check_can_run(nlp: Language, component: str) -> None:
+    """Raise a ValueError if a component isn't trained, or listens to what is not there."""
+    pipeline = f"{nlp.meta['lang']}_{nlp.meta['name']}"
+    taught_by: Any = nlp.get_pipe(component)
+    if not taught_by.labels:
+        raise ValueError(
+            f"the component {component!r} of the teacher {pipeline} is not trained: it has no "
+            "labels"
+        )
+    linked: set[int] = set()
+    for name, pipe in nlp.pipeline[: nlp.pipe_names.index(component) + 1]:
+        model = getattr(pipe, "model", None)
+        for node in model.walk() if isinstance(model, Model) else ():
+            upstream = getattr(node, "upstream_name", None)
+            if upstream is not None and id(node) not in linked:
+                wanted = "an encoder" if upstream == "*" else repr(upstream)
+                raise ValueError(
+                    f"the component {name!r} of the teacher {pipeline} listens to {wanted}, which "
+                    "is not before it in the pipeline, or is disabled: without it, the component "
+                    "would read zeros"
+                )
+        linked.update(map(id, getattr(pipe, "listeners", ())))
+
+
+def _columns(pipe: Any, attribute: str) -> Columns:
+    labels = list(pipe.labels)
+    if isinstance(pipe, Morphologizer):
+        if attribute == "pos":
+            labels = [POS_NAMES[pipe.cfg["labels_pos"][label]] for label in labels]
+        else:
+            morphs = (pipe.cfg["labels_morph"][label] for label in labels)
+            labels = [normal_form(morph, "morph", pipe.vocab) for morph in morphs]
+    order = sorted((i for i, label in enumerate(labels) if label), key=lambda i: labels[i])
+    ordered = [labels[i] for i in order]
+    starts = [i for i, label in enumerate(ordered) if i == 0 or label != ordered[i - 1]]
+    return Columns([ordered[i] for i in starts], order, starts)
+
+
+def _read_by(nlp: Language, doc: Doc) -> Doc:
+    """Return a Doc of a pipeline's vocab with the same tokens. Where its tokenizer makes these
+    tokens, its exceptions give them their norms.
+    """
+    own = make_doc(nlp, doc.text) if len(doc.text) <= nlp.max_length else Doc(nlp.vocab)
+    if [token.text for token in own] == [token.text for token in doc]:
+        return own
+    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+    return Doc(nlp.vocab, words=words, spaces=spaces)
+
+
+def _score(pipe: Any, docs: list[Doc]) -> list[Floats2d]:
+    """Return (tokens, columns) the probabilities that a component gives its labels; zeros for
+    whitespace.
+    """
+    if isinstance(pipe, LSTMTagger):
+        found: Any = pipe.predict_probabilities(docs)
+    else:
+        emissions = emissions_of(pipe.model, docs, pipe.labels)
+        found = probabilities_of(pipe.model, emissions, pipe.cfg.get("label_smoothing", 0.0))
+    return found

@@ -1,0 +1,70 @@
+"""Tests of `agreement.py`: what is said of a pupil is right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from spacy_lstm_tagger.cli.agreement import judge, show
+from spacy_lstm_tagger.cli.assembly import make_plan
+from spacy_lstm_tagger.cli.compact import size_of
+from spacy_lstm_tagger.pipeline.distillation import Teacher
+
+
+@Language.component("all_nouns")
+def all_nouns(doc: Doc) -> Doc:
+    """Stand for a pupil that says NN of each word, and a lemma."""
+    for token in doc:
+        token.tag_, token.lemma_ = "NN", "thing"
+    return doc
+
+
+@pytest.fixture
+def loaded(teacher: Path) -> Teacher:
+    return Teacher(spacy.load(teacher), ["tagger"])
+
+
+@pytest.fixture
+def judged(loaded: Teacher, tmp_path: Path) -> Any:
+    pupil = spacy.blank("xx")
+    pupil.add_pipe("all_nouns", name="tagger")
+    pupil.to_disk(tmp_path / "pupil")
+    examined = [Doc(Vocab(), words=["The", "dog", "ate", "dog"], tags=["DET", "NN", "V", "NN"])]
+    gold = [Doc(Vocab(), words=["The", "dog", "ate"], tags=["DET", "NN", "NN"])]
+    plan = make_plan(loaded)._replace(order=["tagger"])
+    nlp = spacy.load(tmp_path / "pupil")
+    return judge(nlp, loaded.nlp, plan, examined, gold, known={"the", "dog"})
+
+
+def test_agreement_by_words_and_labels(judged: Any) -> None:
+    assert judged.agreement == {
+        "tag": {
+            "all words": (0.5, 4),
+            "known words": (pytest.approx(2 / 3), 3),
+            "unseen words": (0.0, 1),
+        }
+    }
+    assert judged.labels == {
+        "tag": [("DET", "0.00%", "1", "NN (1)"), ("V", "0.00%", "1", "NN (1)")]
+    }
+
+
+def test_both_are_compared(judged: Any, loaded: Teacher, tmp_path: Path) -> None:
+    doc = loaded.nlp("The dog ate")
+    right = [token.tag_ == tag for token, tag in zip(doc, ["DET", "NN", "NN"], strict=True)]
+    assert judged.accuracy["tag"] == (pytest.approx(sum(right) / 3), pytest.approx(2 / 3))
+    assert judged.from_text == {"tag": 0.5, "lemma": 0.5}
+    assert judged.size == (size_of(loaded.nlp.path), size_of(tmp_path / "pupil"))
+    assert min(judged.speed) > 0
+    assert "senter" in loaded.nlp.pipe_names  # which is disabled only while it is measured
+
+
+def test_everything_is_shown(judged: Any, capsys: pytest.CaptureFixture) -> None:
+    show(judged)
+    shown = capsys.readouterr().out
+    for words in ("unseen words", "66.67%", "NN (1)", "Accuracy: tag", "MB on disk", "lemma"):
+        assert words in shown

@@ -1,0 +1,200 @@
+"""Tests of `span_files.py`: each kind of file, and what is wrong with one."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+
+from spacy_lstm_tagger.cli.span_files import CutSpan, read_spans
+from spacy_lstm_tagger.cli.tables import Labelled
+
+TEXT = "Play Miles Davis now"
+LABELS = ["O", "B-artist", "I-artist", "O"]
+LABEL_STUDIO = {
+    "from_name": "label",
+    "to_name": "text",
+    "type": "labels",
+    "value": {"start": 5, "end": 16, "text": "Miles Davis", "labels": ["artist"]},
+}
+TOKENS = [
+    {"text": "Play", "start": 0, "end": 4, "id": 0, "ws": True},
+    {"text": "Miles Davis", "start": 5, "end": 16, "id": 1, "ws": True},
+    {"text": "now", "start": 17, "end": 20, "id": 2, "ws": False},
+]
+
+Read = Callable[..., tuple[list[Labelled], list[CutSpan]]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Return a function that reads records, as JSON lines or as a list."""
+
+    def read_records(*records: Any, name: str = "a.jsonl", key: str = "text") -> Any:
+        path = tmp_path / name
+        lines = "\n".join(json.dumps(record) for record in records)
+        path.write_text(json.dumps(records) if name == "a.json" else lines, encoding="utf8")
+        cut: list[CutSpan] = []
+        return list(read_spans(path, spacy.blank("xx"), key, cut)), cut
+
+    return read_records
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        (
+            "a.jsonl",
+            {
+                "text": TEXT,
+                "spans": [{"start": 5, "end": 16, "label": "artist"}],
+                "answer": "accept",
+            },
+        ),
+        ("a.jsonl", {"text": TEXT, "label": [[5, 16, "artist"]]}),
+        ("a.jsonl", {"text": TEXT, "labels": [[5, 16, "artist"], [5, 16, "artist"]]}),
+        ("a.jsonl", {"text": TEXT, "label": [[4, 17, "artist"]]}),
+        (
+            "a.jsonl",
+            {
+                "text": TEXT,
+                "entities": [{"id": 1, "start_offset": 5, "end_offset": 16, "label": "artist"}],
+            },
+        ),
+        ("a.json", {"data": {"text": TEXT}, "annotations": [{"result": [LABEL_STUDIO]}]}),
+        (
+            "a.json",
+            {
+                "data": {"text": TEXT},
+                "annotations": [
+                    {"was_cancelled": True, "result": []},
+                    {"result": [LABEL_STUDIO]},
+                    {"result": [{**LABEL_STUDIO, "id": "x"}]},
+                ],
+            },
+        ),
+        (
+            "a.json",
+            {
+                "data": {"text": TEXT},
+                "annotations": [
+                    {"result": [{"type": "choices", "value": {"choices": ["x"]}}, LABEL_STUDIO]}
+                ],
+            },
+        ),
+        ("a.json", {"text": TEXT, "label": [LABEL_STUDIO["value"]]}),
+    ],
+)
+def test_each_kind_of_file_gives_the_same_labels(read: Read, name: str, record: Any) -> None:
+    (document,), cut = read(record, name=name)
+    assert document.words == TEXT.split()
+    assert document.labels == LABELS
+    assert document.spaces == [True, True, True, False]
+    assert document.starts is None
+    assert cut == []
+
+
+def test_tokens_of_the_file_are_kept(read: Read) -> None:
+    span = {"start": 5, "end": 16, "label": "artist"}
+    (document,), _ = read({"text": TEXT, "tokens": TOKENS, "spans": [span]})
+    assert document.words == ["Play", "Miles Davis", "now"]
+    assert document.labels == ["O", "B-artist", "O"]
+    assert document.spaces == [True, True, False]
+
+
+def test_text_between_tokens_of_the_file_is_kept(read: Read) -> None:
+    tokens = [{"text": "a", "start": 1}, {"text": "b", "start": 5}, {"text": "c", "start": 6}]
+    (document,), _ = read({"text": " a   bc", "tokens": tokens, "spans": [[6, 7, "x"]]})
+    assert document.words == [" ", "a", "  ", "b", "c"]
+    assert document.labels == ["O", "O", "O", "O", "B-x"]
+
+
+def test_what_was_not_annotated_is_left_out(read: Read) -> None:
+    rejected = {"text": "x", "spans": [], "answer": "reject"}
+    accepted = {"text": "y", "spans": [], "answer": "accept"}
+    ignored = {"text": "z", "spans": [], "answer": "ignore"}
+    assert [document.words for document in read(rejected, accepted, ignored)[0]] == [["y"]]
+    task = {"data": {"text": "x"}, "annotations": []}
+    cancelled = {"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}
+    assert read(task, cancelled, name="a.json")[0] == []
+
+
+def test_label_studio_counts_units_of_utf_16(read: Read) -> None:
+    value = {"start": 3, "end": 7, "text": "jazz", "labels": ["genre"]}
+    result = {**LABEL_STUDIO, "value": value}
+    task = {"data": {"text": "🎵 jazz"}, "annotations": [{"result": [result]}]}
+    (document,), _ = read(task, name="a.json")
+    assert document.labels[-1] == "B-genre"
+
+
+def test_spans_that_cut_tokens_are_collected(read: Read) -> None:
+    record = {"text": TEXT, "label": [[6, 16, "artist"], [17, 20, "when"]]}
+    (document,), cut = read({"text": "a", "label": []}, record)[0][1:], read(record)[1]
+    assert document.labels == ["O", "O", "O", "B-when"]
+    ((place, description),) = cut
+    assert place.endswith("a.jsonl, line 1")
+    assert description == "'iles Davis' (6 to 16, artist) in the tokens 'Miles', 'Davis'"
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"text": TEXT}, "no list of spans under any of the keys spans, entities, label, labels"),
+        ({"body": TEXT, "label": []}, "no text under the key 'text'; keys with strings: 'body'"),
+        (
+            {"text": TEXT, "label": [[5, 10, "a"], [9, 16, "b"]]},
+            r"the spans 'Miles' \(5 to 10, a\) and 's Davis' .* overlap",
+        ),
+        ({"text": TEXT, "label": [[5, 16, "a"], [5, 16, "b"]]}, "overlap"),
+        ({"text": TEXT, "label": [[5, 99, "a"]]}, r"the span from 5 to 99 \(a\) is not inside"),
+        ({"text": TEXT, "label": [[16, 5, "a"]]}, "is not inside the text"),
+        ({"text": TEXT, "label": [[-2, 5, "a"]]}, "is not inside the text"),
+        ({"text": TEXT, "label": [[4, 5, "a"]]}, "nothing but spaces"),
+        ({"text": TEXT, "label": [[5, "16", "a"]]}, "a span needs start, end and label"),
+        ({"text": TEXT, "label": [[5, 16, ""]]}, "a span needs start, end and label"),
+        ({"text": TEXT, "label": ["a"]}, "a span needs start, end and label"),
+        (
+            {"text": TEXT, "label": [{"start": 5, "end": 16, "labels": ["a", "b"]}]},
+            "a span must have one type",
+        ),
+        (
+            {"text": TEXT, "label": [{"start": 5, "end": 16, "text": "x", "label": "a"}]},
+            "the span 'x' is not at its place",
+        ),
+        (
+            {"text": TEXT, "tokens": [{"text": "x", "start": 0}], "label": []},
+            "the token .* is not at its place",
+        ),
+        ({"text": TEXT, "tokens": ["x"], "label": []}, "a.jsonl, line 2"),
+        (
+            {"data": {"text": TEXT}, "annotations": [{"result": [LABEL_STUDIO]}, {"result": []}]},
+            "2 annotations that differ",
+        ),
+        ({"data": {"text": TEXT}, "annotations": ["x"]}, "a.jsonl, line 2"),
+        ([1], "is no JSON object"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(read: Read, record: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 2") as error:
+        read({"text": "right", "label": []}, record)
+    assert re.search(message, str(error.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "x", "label": []}\n{', "line 2 is no JSON"),
+        ("a.json", b"[1", "a.json is no JSON"),
+        ("a.json", b"{}", "is no list of texts"),
+        ("a.json", b"[]", "has no texts"),
+        ("a.jsonl", b"\n", "has no texts"),
+        ("a.jsonl", b"\xff", "is no text in UTF-8"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        list(read_spans(tmp_path / name, spacy.blank("xx"), "text", []))
