@@ -4,7 +4,7 @@ import numpy
 
 from ..prediction.config import Weights
 from .types import Floats2d, Ints1d
-from .vocabulary import UNKNOWN, Vocabulary
+from .vocabulary import KINDS, UNKNOWN, Vocabulary
 
 # Measured with a tagger of 45,000 words and 7,200 affixes on 51,545 tokens: in half precision, no
 # tag changes; without 60% of the words and half of the affixes, 0.5 of 1,000 do. Projections of the
@@ -30,11 +30,10 @@ def compact(
         affixes = weights["affixes.weight"]
         keys["affixes"] = _rows_to_keep(affixes - affixes[UNKNOWN], min(dropped, MOST_AFFIXES))
         kept["affixes.weight"] = affixes[keys["affixes"]]
-    lists = {"words": vocabulary.words, "affixes": vocabulary.affixes}
+    lists = {kind: list(vocabulary.ids(kind)) for kind in KINDS}
     for kind, rows in keys.items():
-        known = list(lists[kind])
-        lists[kind] = dict.fromkeys(known[i - 1] for i in rows[1:].tolist())
-    smaller = Vocabulary(lists["words"], lists["affixes"], vocabulary.characters)
+        lists[kind] = [lists[kind][i - 1] for i in rows[1:].tolist()]
+    smaller = Vocabulary(**lists)
     smaller.is_rare = vocabulary.is_rare[words]
     return smaller, {name: _rounded(values) for name, values in kept.items()}
 
