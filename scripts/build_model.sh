@@ -37,14 +37,14 @@ else
   done
   pupil=training/$TREEBANK-distilled
   report=reports/$TREEBANK-distilled
-  name=$(basename "$TEACHER")
   python -m spacy lstm-tagger distill "$TEACHER" "data/$TREEBANK/train.spacy" --output "$pupil" \
     --component "${COMPONENT:-tagger}" ${MAX_STEPS:+--training.max_steps "$MAX_STEPS"}
   # Scored on the treebank's labels: they may follow other conventions than the teacher's.
   python -m spacy lstm-tagger report "$pupil/model-best" "data/$TREEBANK/test.spacy" \
     --output "$report.html" --force
+  name=$(python -c "import json; print(json.load(open('$pupil/model-best/meta.json'))['name'])")
   mkdir -p packages
-  python -m spacy package "$pupil/model-best" packages --name "${name#*_}_lstm" \
+  python -m spacy package "$pupil/model-best" packages --name "${name}_lstm" \
     --version "${VERSION:-1.0.0}" --build wheel
 fi
 
