@@ -42,10 +42,9 @@ else
   # Scored on the treebank's labels: they may follow other conventions than the teacher's.
   python -m spacy lstm-tagger report "$pupil/model-best" "data/$TREEBANK/test.spacy" \
     --output "$report.html" --force
-  name=$(python -c "import json; print(json.load(open('$pupil/model-best/meta.json'))['name'])")
   mkdir -p packages
-  python -m spacy package "$pupil/model-best" packages --name "${name}_lstm" \
-    --version "${VERSION:-1.0.0}" --build wheel
+  python -m spacy package "$pupil/model-best" packages --version "${VERSION:-1.0.0}" \
+    --build wheel
 fi
 
 package=$(echo packages/*/)
