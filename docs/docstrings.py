@@ -59,12 +59,13 @@ def settings_of(kind: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
         spacy.blank("xx").get_factory_meta(name)  # finds the entry point
         defaults = dict(Language.get_factory_meta(name).default_config or {})
     function = spacy.registry.get(kind, name)
+    meanings = meanings_of(function)
     signature = inspect.signature(function, eval_str=True)
     settings = {p.name: defaults.get(p.name, p.default) for p in signature.parameters.values()}
     if kind == "factories":
         del settings["nlp"], settings["name"]
-        function = signature.return_annotation.__init__
-    return settings, meanings_of(function)
+        meanings |= meanings_of(signature.return_annotation.__init__)
+    return settings, meanings
 
 
 def table(settings: dict[str, Any], meanings: dict[str, str]) -> str:

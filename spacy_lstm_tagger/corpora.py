@@ -3,8 +3,10 @@
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import srsly
 from spacy.language import Language
@@ -13,31 +15,61 @@ from spacy.training import Corpus, Example
 from spacy.util import registry
 
 ReadCorpus = Callable[[Language], Iterable[Example]]
+Augment = Callable[[Language, Example], Iterable[Example]]
 
 ARRAY, NO_USER_DATA = b"\xdd", b"\x80"  # in msgpack: an array of n items, an empty map
 BUFFER = 10_000  # Docs of an old corpus that are in memory, and in a random order
 
 
 @registry.augmenters("spacy-lstm-tagger.reference_tokens.v1")
-def create_reference_tokens_augmenter() -> Callable[[Language, Example], Iterator[Example]]:
+def create_reference_tokens_augmenter(augmenter: Augment | None = None) -> Augment:
     """Return an augmenter that makes spaCy's corpus reader train and evaluate on the tokens of
     the corpus, not on the tokens that the tokenizer makes of its text. No label is lost where the
     two differ, as in treebanks that split "don't" or "du" in their own way.
+
+    augmenter (Callable[[Language, Example], Iterable[Example]] | None): Another augmenter, which
+        comes first, such as spaCy's `spacy.lower_case.v1`. Labels in extensions survive it.
+    RETURNS (Callable[[Language, Example], Iterator[Example]]): The augmenter.
     """
-    return use_reference_tokens
+    return partial(use_reference_tokens, augmenter=augmenter)
 
 
-def use_reference_tokens(nlp: Language, example: Example) -> Iterator[Example]:
-    """Yield one Example whose predicted Doc has the words and spaces of the reference Doc.
+def use_reference_tokens(
+    nlp: Language, example: Example, *, augmenter: Augment | None = None
+) -> Iterator[Example]:
+    """Yield Examples whose predicted Docs have the words and spaces of their reference Docs.
 
     nlp (Language): The pipeline.
     example (Example): The Example.
-    YIELDS (Example): The new Example; the reference is the same.
+    augmenter (Callable[[Language, Example], Iterable[Example]] | None): Another augmenter, which
+        comes first.
+    YIELDS (Example): The new Examples; without another augmenter one with the same reference.
     """
-    reference = example.reference
-    words = [token.text for token in reference]
-    spaces = [bool(token.whitespace_) for token in reference]
-    yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+    for variant in [example] if augmenter is None else augmenter(nlp, example):
+        reference = variant.reference
+        if reference is not example.reference:
+            _copy_user_data(example.reference, reference)
+        words = [token.text for token in reference]
+        spaces = [bool(token.whitespace_) for token in reference]
+        yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+
+
+def _copy_user_data(doc: Doc, variant: Doc) -> None:
+    """Copy the user data of a Doc to one with the same words, which can be spelled otherwise:
+    spaCy's augmenters drop them.
+    """
+    words, others = ([t.idx for t in own if not t.is_space] for own in (doc, variant))
+    if len(words) != len(others):
+        return
+    offsets = dict(zip(words, others, strict=True))
+    data: Any = variant.user_data
+    for key, value in doc.user_data.items():
+        if isinstance(key, tuple) and len(key) == 4 and key[2] is not None:
+            name, extension, start, end = key
+            if start in offsets and end is None:
+                data.setdefault((name, extension, offsets[start], None), value)
+        elif len(doc) == len(variant):
+            data.setdefault(key, value)
 
 
 @registry.readers("spacy-lstm-tagger.MixedCorpus.v1")

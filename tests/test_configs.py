@@ -17,8 +17,10 @@ from spacy.vectors import Vectors
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import LSTMTagger
+from spacy_lstm_tagger.cli.convert import convert
 from spacy_lstm_tagger.cli.pupil import CONFIG
 from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
+from spacy_lstm_tagger.pipeline.labels import has_labels
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
@@ -42,6 +44,15 @@ DIFFERENCES = {
         "paths.lexicon",
         "initialize.vectors",
         "initialize.before_init.*",
+    ],
+    "labels": [
+        "paths.train",
+        "paths.dev",
+        "components.lstm_tagger.factory",
+        "components.lstm_tagger.extension",
+        "components.lstm_tagger.spans",
+        f"{MODEL}.crf",
+        "training.score_weights.*",
     ],
     "distilled": [
         "components.lstm_tagger.new_labels",
@@ -192,6 +203,14 @@ def labelled(saved_pipeline: Path, tmp_path: Path) -> dict[str, str]:
     return {"paths.labelled": str(tmp_path / "labelled")}
 
 
+@pytest.fixture
+def converted(tmp_path: Path) -> dict[str, str]:
+    """The path of a corpus that has labels in an extension."""
+    convert([ROOT / "corpus" / "slots" / "dev.tsv"], tmp_path / "converted")
+    path = str(tmp_path / "converted" / "dev.spacy")
+    return {"paths.train": path, "paths.dev": path}
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_as_it_stands(
     path: Path,
@@ -199,6 +218,7 @@ def test_config_trains_as_it_stands(
     adapting: dict[str, str],
     knowledge: dict[str, str],
     labelled: dict[str, str],
+    converted: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -212,12 +232,14 @@ def test_config_trains_as_it_stands(
         few_steps.update(knowledge)
     if path.stem == "distilled":
         few_steps.update(labelled)
+    if path.stem == "labels":
+        few_steps.update(converted)
     train(init_nlp(load_config(path, overrides=few_steps)), tmp_path)
     nlp = spacy.load(tmp_path / "model-last")
     doc = nlp("The dog ate the apple.")
     for name in nlp.pipe_names:
         if isinstance(tagger := nlp.get_pipe(name), LSTMTagger):
-            assert doc.has_annotation(tagger.attribute.upper())
+            assert has_labels(doc, tagger.attribute)
         elif name in WRITTEN:
             assert doc.has_annotation(WRITTEN[name])
 
@@ -227,7 +249,8 @@ def test_config_scores_what_its_components_learn(path: Path, adapting: dict[str,
     config = load_config(path, overrides=adapting if path.stem == "adapt" else {})
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     pipes = [pipe for _, pipe in nlp.components]
-    learnt = {f"{pipe.attribute}_acc" for pipe in pipes if isinstance(pipe, LSTMTagger)}
+    taggers = [pipe for pipe in pipes if isinstance(pipe, LSTMTagger)]
+    learnt = {"ents_f" if one.cfg["spans"] else f"{one.attribute}_acc" for one in taggers}
     for name in set(WRITTEN) & set(nlp.pipe_names):
         scores = nlp.get_pipe_meta(name).default_score_weights
         learnt |= {score for score, weight in scores.items() if weight}

@@ -10,7 +10,7 @@ import pytest
 import spacy
 import srsly
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH, Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Corpus, Example
 from spacy.training.initialize import init_nlp
 from spacy.training.pretrain import pretrain
@@ -179,6 +179,43 @@ def test_examples_take_the_tokens_of_the_corpus(tmp_path: Path) -> None:
     assert [bool(token.whitespace_) for token in example.predicted] == spaces
     assert [token.tag_ for token in example.predicted] == [""] * 4
     assert example.get_aligned("TAG", as_string=True) == ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize(
+    ("config", "texts"),
+    [
+        ({"@augmenters": "spacy.lower_case.v1", "level": 1.0}, ["fly to new york"]),
+        ({"@augmenters": "spacy.lower_case.v1", "level": 0.0}, ["Fly to New York"]),
+        (
+            {
+                "@augmenters": "spacy.combined_augmenter.v1",
+                "lower_level": 1.0,
+                "orth_level": 0.0,
+                "orth_variants": None,
+                "whitespace_level": 1.0,
+                "whitespace_per_token": 1.0,
+                "whitespace_variants": ["\n"],
+            },
+            ["fly to new york"],
+        ),
+    ],
+)
+def test_another_augmenter_can_come_first(config: dict[str, Any], texts: list[str]) -> None:
+    nlp = spacy.blank("en")
+    Token.set_extension("place", default=None, force=True)
+    reference = Doc(nlp.vocab, words=["Fly", "to", "New", "York"], tags=["A", "B", "C", "D"])
+    for token, label in zip(reference, ["O", "O", "B-city", "I-city"], strict=True):
+        token._.place = label
+    resolved = registry.resolve({"augmenter": config})["augmenter"]
+    augmenter = create_reference_tokens_augmenter(resolved)
+    examples = list(augmenter(nlp, Example(nlp.make_doc(reference.text), reference)))
+    words = [[t.text for t in example.predicted if not t.is_space] for example in examples]
+    assert words == [text.split() for text in texts]
+    for example in examples:
+        assert [t.text for t in example.predicted] == [t.text for t in example.reference]
+        found = [(t.tag_, t._.place) for t in example.reference if not t.is_space]
+        assert found == [("A", "O"), ("B", "O"), ("C", "B-city"), ("D", "I-city")]
+    Token.remove_extension("place")
 
 
 def reader_of(tag: str, n: int) -> Callable[[Language], Iterator[Example]]:

@@ -23,6 +23,8 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config
 
+from spacy_lstm_tagger.cli.convert import convert
+
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / "docs" / "index.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,9 +36,11 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e-?\d+)?")
-LABEL = re.compile(r"'[A-Z$.,:`-]+'|\b[A-Z]{2,5}\b\$?")
+LABEL = re.compile(r"'[A-Z$.,:`-]+'|\b[A-Z]{2,5}\b\$?|\b[BI]-[a-z]+|\bO\b")
 SHORT_TRAINING = """#!/bin/sh
-if [ "$3" = train ]; then set -- "$@" --training.max_steps 20 --training.eval_frequency 10; fi
+if [ "$3" = train ] || [ "$4" = distill ]; then
+  set -- "$@" --training.max_steps 20 --training.eval_frequency 10
+fi
 exec "{python}" "$@"
 """
 
@@ -109,6 +113,21 @@ def left_to_right(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_quickly(tmp_path_factory.mktemp("left_to_right"), bidirectional=False)
 
 
+@pytest.fixture(scope="session")
+def slots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pipeline for the labels of `corpus/slots`, trained quickly."""
+    folder = tmp_path_factory.mktemp("labels")
+    convert([ROOT / "corpus/slots/dev.tsv"], folder)
+    overrides: dict[str, Any] = {
+        "training.max_steps": 20,
+        "training.eval_frequency": 10,
+        "paths.train": str(folder / "dev.spacy"),
+        "paths.dev": str(folder / "dev.spacy"),
+    }
+    train(init_nlp(load_config(ROOT / "configs" / "labels.cfg", overrides=overrides)), folder)
+    return folder / "model-best"
+
+
 @pytest.fixture
 def workplace(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as after the README: a trained pipeline, the configs and the corpora."""
@@ -125,6 +144,8 @@ def test_python_blocks_run(page: Path, workplace: Path, request: pytest.FixtureR
     folder.mkdir(parents=True)
     if page.stem in LEFT_TO_RIGHT:
         shutil.copytree(request.getfixturevalue("left_to_right"), folder / "model-best")
+    if page.stem == "labels":
+        shutil.copytree(request.getfixturevalue("slots"), folder / "model-best")
     exact = bool(request.config.getoption("--pipeline"))
     names: dict[str, object] = {"__name__": page.stem}
     for block in blocks_of(page.read_text(encoding="utf8")):

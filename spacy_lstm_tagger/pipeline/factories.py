@@ -32,6 +32,10 @@ def _make_factory(attribute: str | None) -> Callable[..., LSTMTagger]:
     """
 
     def make(nlp: Language, name: str, model: Model, **settings: Any) -> LSTMTagger:
+        """Create the component.
+
+        extension (str): Name of the custom attribute that has the labels: `token._.NAME`.
+        """
         remember_pipeline(nlp)
         own = settings.pop("extension") if attribute is None else attribute
         return LSTMTagger(nlp.vocab, model, name, attribute=own, **settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy
 import pytest
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Token
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger import register_extensions, render
@@ -84,6 +84,16 @@ def test_other_attributes(attribute: str, label: str) -> None:
     key: Any = {"pos": "pos", "morph": "morphs"}[attribute]
     doc = Doc(Vocab(), words=["x"], **{key: [label]})
     assert text_of(doc, attribute=attribute) == ["x", label]
+
+
+def test_labels_of_an_extension() -> None:
+    Token.set_extension("part_of_name", default="", force=True)
+    doc = Doc(Vocab(), words=["x", "y"])
+    doc[1]._.part_of_name = "B-PER"
+    assert text_of(doc, attribute="part_of_name") == ["x", "y", "B-PER"]
+    page = render(doc, attribute="part_of_name", page=True, jupyter=False)
+    assert "<h1>Labels</h1>" in page
+    Token.remove_extension("part_of_name")
 
 
 def test_empty_morphology_is_shown_if_it_is_unsure() -> None:
