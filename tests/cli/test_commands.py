@@ -67,7 +67,7 @@ MISTAKES = {
     "no corpus": (["report", "{pipeline}", "{tmp}/nothing", "-o", "{tmp}/new"], "there is no"),
     "no log": (
         ["report", "{pipeline}", "{corpus}", "-o", "{tmp}/new", "--log", "{tmp}/old"],
-        "is no log of spacy train",
+        "isn't a log of spacy train",
     ),
     "no component": (["report", "{blank}", "{corpus}", "-o", "{tmp}/new"], "has no lstm_tagger"),
     "other component": (
