@@ -148,7 +148,7 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
         msg.warn(f"{len(names)} labels of dev are not in train: {_some(names, n_examples)}")
     unlabelled = sum(map(len, train)) - total
     if unlabelled:
-        msg.info(f"{unlabelled:,} tokens of train have no label; only teachers can teach of these")
+        msg.info(f"{unlabelled:,} tokens of train have no label, but can have soft ones")
 
 
 def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> None:

@@ -10,7 +10,7 @@ import safetensors.numpy
 import srsly
 
 from ..prediction.config import EncoderConfig, Shapes, Sizes, Weights
-from .types import Floats2d
+from .packing import pack, unpack
 from .vocabulary import Vocabulary, from_lists, to_lists
 
 FORMAT = 1  # of the saved bytes
@@ -51,7 +51,7 @@ class Snapshot(NamedTuple):
 
 def save(snapshot: Snapshot, config: EncoderConfig) -> bytes:
     """Serialize what a network has learnt, with the weights as safetensors: nothing is pickled.
-    Weights that half precision holds exactly, as after a compaction, take half the space.
+    Rounded weights, as after a compaction, take less space; see `packing`.
 
     snapshot (Snapshot): What it has learnt.
     config (EncoderConfig): Its settings.
@@ -65,9 +65,7 @@ def save(snapshot: Snapshot, config: EncoderConfig) -> bytes:
             "settings": config.structure,
             "sizes": None if sizes is None else sizes._asdict(),
             "vocabulary": None if vocabulary is None else to_lists(vocabulary),
-            "weights": safetensors.numpy.save(
-                {name: _halved(values) for name, values in snapshot.finite_weights().items()}
-            ),
+            "weights": safetensors.numpy.save(pack(snapshot.finite_weights())),
         }
     )
 
@@ -114,22 +112,12 @@ def _load(message: dict[str, Any], config: EncoderConfig) -> Snapshot:
 
 def _load_weights(data: bytes, shapes: Shapes) -> Weights:
     """Return weights; ValueError if they haven't the names and shapes that a network needs."""
-    weights = safetensors.numpy.load(data)
+    weights = unpack(safetensors.numpy.load(data))
     found = {name: values.shape for name, values in weights.items()}
     if found != shapes:
         wrong = sorted(name for name, _ in found.items() ^ shapes.items())
         raise ValueError(f"its weights don't fit its settings: {', '.join(wrong)}")
-    for name, values in weights.items():
-        if values.dtype not in ("float32", "float16") or not numpy.isfinite(values).all():
-            raise ValueError(f"its weights must be finite, and in fp32 or fp16: {name}")
-    return {name: values.astype("float32", copy=False) for name, values in weights.items()}
-
-
-def _halved(values: Floats2d) -> Any:
-    """Return values in half precision if it holds them exactly."""
-    with numpy.errstate(over="ignore"):
-        half = values.astype("float16")
-    return half if numpy.array_equal(half, values) else values
+    return weights
 
 
 @contextmanager

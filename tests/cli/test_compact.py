@@ -32,7 +32,7 @@ def test_a_pipeline_becomes_smaller(
         assert [t.tag_ for t in nlp(TEXT)] == [t.tag_ for t in before(TEXT)]
         assert size_of(tmp_path / "small") < size_of(Path(pipeline))
         assert len(nlp.vocab.strings) <= len(before.vocab.strings)
-    assert "of 1,000 labels change" in result.output
+    assert "of 1,000 tokens get other labels" in result.output
 
 
 def test_as_many_words_are_dropped_as_change_hardly_a_label(
