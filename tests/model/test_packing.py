@@ -20,8 +20,12 @@ def rows(n: int = 500, width: int = 7) -> Any:
 
 
 def test_any_weights_come_back() -> None:
-    weights = {"a": rows(), "b": RANDOM.standard_normal(5).astype("f"), "c": numpy.ones((2, 3), "f"),
-               "d": numpy.asarray([1e-30, 1e30, 7e4], "f")}  # fmt: skip
+    weights = {
+        "a": rows(),
+        "b": RANDOM.standard_normal(5).astype("f"),
+        "c": numpy.ones((2, 3), "f"),
+        "d": numpy.asarray([1e-30, 1e30, 7e4], "f"),
+    }
     found = unpack(pack(weights))
     assert found.keys() == weights.keys()
     for name, values in weights.items():
