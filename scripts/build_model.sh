@@ -37,15 +37,14 @@ else
   done
   pupil=training/$TREEBANK-distilled
   report=reports/$TREEBANK-distilled
-  name=$(basename "$TEACHER")
   python -m spacy lstm-tagger distill "$TEACHER" "data/$TREEBANK/train.spacy" --output "$pupil" \
     --component "${COMPONENT:-tagger}" ${MAX_STEPS:+--training.max_steps "$MAX_STEPS"}
   # Scored on the treebank's labels: they may follow other conventions than the teacher's.
   python -m spacy lstm-tagger report "$pupil/model-best" "data/$TREEBANK/test.spacy" \
     --output "$report.html" --force
   mkdir -p packages
-  python -m spacy package "$pupil/model-best" packages --name "${name#*_}_lstm" \
-    --version "${VERSION:-1.0.0}" --build wheel
+  python -m spacy package "$pupil/model-best" packages --version "${VERSION:-1.0.0}" \
+    --build wheel
 fi
 
 package=$(echo packages/*/)

@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 from wasabi import msg
 
-from ..pipeline.labels import has_labels, labels_of
+from ..pipeline.labels import has_labels, labels_of_words
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
 from .jsonl import read_records
@@ -217,8 +217,9 @@ def require_annotation(docs: Sequence[Doc], attribute: str, path: Path | str) ->
 
 
 def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
-    """Return how often each label occurs."""
-    return Counter(label for doc in docs for label in labels_of(doc, attribute) if label)
+    """Return how often each label of words occurs."""
+    labels = (label for doc in docs for label in labels_of_words(doc, attribute))
+    return Counter(label for label in labels if label)
 
 
 def one_label_problem(counts: Counter[str]) -> str:

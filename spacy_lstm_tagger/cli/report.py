@@ -36,6 +36,7 @@ from .io import (
     require_known_labels,
     require_paths,
 )
+from .span_figures import span_figures
 
 Report = dict[str, Any]
 
@@ -130,6 +131,7 @@ def _figures(
         "length": figures.by_length(scored),
         "docs": figures.by_doc(scored),
         "labels": labels,
+        "spans": span_figures(scored),
         "matrix": figures.confusion_matrix(scored),
         "confusions": figures.confusions(scored),
         "calibration": figures.calibration(scored),
@@ -306,15 +308,20 @@ def curve_axis(points: Sequence[dict[str, float]]) -> Report:
 
 
 def _print_summary(report: Report, output: Path, figures_path: Path) -> None:
+    has_spans = any(pipeline["spans"] for pipeline in report["pipelines"])
+    header = ["Pipeline", "Accuracy", "95% interval", "Unseen words"]
+    header += ["F1 of spans"] if has_spans else []
     rows = []
     for pipeline in report["pipelines"]:
         overall = pipeline["overall"]
         interval = " to ".join(map(percent, overall["interval"] or [])) or "-"
         group = _unseen(pipeline["knowledge"])
         unseen = percent(group["accuracy"]) if group else "-"
-        rows.append((pipeline["name"], percent(overall["accuracy"]), interval, unseen))
-    header = ("Pipeline", "Accuracy", "95% interval", "Unseen words")
-    msg.table(rows, header=header, divider=True, aligns=("l", "r", "r", "r"), max_col=100)
+        rows.append([pipeline["name"], percent(overall["accuracy"]), interval, unseen])
+        if has_spans:
+            spans = pipeline["spans"]
+            rows[-1].append(percent(spans["overall"]["f"]) if spans else "-")
+    msg.table(rows, header=header, divider=True, aligns=["l", *"rrrr"][: len(header)], max_col=100)
     if "comparison" in report:
         msg.info(f"Paired permutation test: p {p_value(report['comparison']['p'])}")
     msg.good(f"Wrote {output} and {figures_path}")

@@ -10,6 +10,7 @@ from spacy.util import is_in_jupyter
 
 from .labels import FACTORIES, LABEL_FACTORY, has_labels, labels_of
 from .probabilities import check_number, confidence, k_best, register_extensions
+from .spans import doc_spans, find_scheme
 
 JOINER = "\u200d"
 MODIFIERS = {chr(i) for i in range(0x1F3FB, 0x1F400)}  # colours of the skin
@@ -32,6 +33,11 @@ STYLE = """
 .lstm-tags .label span { white-space: nowrap; }
 .lstm-tags .unsure .word { font-weight: 600; text-decoration: underline dashed var(--accent) 1.5px;
   text-underline-offset: .25em; }
+.lstm-tags .span { max-width: 100%; padding: .1rem .15rem; border: 1px solid var(--accent);
+  border-radius: .35rem; }
+.lstm-tags .words { display: flex; flex-wrap: wrap; gap: .3rem; }
+.lstm-tags .type { display: block; padding: 0 .35rem; color: var(--accent); direction: ltr;
+  font: 600 .75rem/1.4 ui-monospace, Menlo, Consolas, monospace; }
 .lstm-tags .chosen { color: var(--on-tint); font-weight: 700; --bar: var(--tint); }
 @media (prefers-color-scheme: dark) {
   .lstm-tags { --back: #101216; --text: #e9ebef; --soft: #a9b0bc; --line: #31363f;
@@ -60,7 +66,7 @@ def render(
 ) -> str | None:
     """Show a Doc with its labels: in a notebook, or as HTML. If the Doc has probabilities
     (`store_probabilities = true`), tokens whose label is less than 90% probable are emphasised, and
-    show their k best labels.
+    show their k best labels. Labels that mark spans are shown as spans.
 
     doc (Doc): The tagged Doc.
     attribute (str): "tag", "pos", "morph", or the name of an extension.
@@ -81,7 +87,7 @@ def render(
     language = f' lang="{escape(doc.lang_)}"' if doc.lang_ not in ("", "xx") else ""
     html = f'<style>{STYLE}</style><div class="lstm-tags" dir="auto"{language}>{tokens}</div>'
     if page:
-        html = PAGE.format(title=TITLES.get(attribute, "Labels"), body=html)
+        html = PAGE.format(title=TITLES.get(attribute, escape(attribute)), body=html)
     if jupyter or (jupyter is None and is_in_jupyter()):
         from IPython.display import HTML, display
 
@@ -92,16 +98,36 @@ def render(
 
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
     labels = labels_of(doc, attribute)
+    marked = _marked(doc, labels)
+    first, last = {span.start for span in marked}, {span.end: span.label_ for span in marked}
     for span in _characters(doc):
-        token, label, word = span[0], labels[span.start], escape(_visible(span.text))
-        if not word.strip():
-            kind = "line" if "\n" in word else "space"
-            yield f'<span class="{kind}">{word}</span>'
-            continue
-        sure = confidence(attribute, token) if label and n_best else 1.0
-        kind = "token" if sure >= SURE else "token unsure"
+        if not first.isdisjoint(range(span.start, span.end)):
+            yield '<span class="span"><span class="words">'
+        yield from _token(span, labels[span.start], attribute, n_best, in_spans=bool(marked))
+        for end in range(span.start + 1, span.end + 1):
+            if end in last:
+                yield f'</span><span class="type">{escape(last[end])}</span></span> '
+
+
+def _marked(doc: Doc, labels: list[str]) -> list[Span]:
+    """Return the spans that labels mark; none if they have no scheme."""
+    words = {label for token, label in zip(doc, labels, strict=True) if not token.is_space}
+    return doc_spans(doc, labels) if find_scheme(words - {""}) else []
+
+
+def _token(span: Span, label: str, attribute: str, n_best: int, *, in_spans: bool) -> Iterator[str]:
+    """Yield the HTML of tokens that look like one."""
+    token, word = span[0], escape(_visible(span.text))
+    if not word.strip():
+        kind = "line" if "\n" in word else "space"
+        yield f'<span class="{kind}">{word}</span>'
+        return
+    sure = confidence(attribute, token) if label and n_best else 1.0
+    kind = "token" if sure >= SURE else "token unsure"
+    shown = ""
+    if not (in_spans and sure >= SURE):
         shown = "".join(_labels(token, label, sure, attribute, n_best))
-        yield f'<span class="{kind}"><span class="word">{word}</span> {shown}</span> '
+    yield f'<span class="{kind}"><span class="word">{word}</span> {shown}</span> '
 
 
 def _characters(doc: Doc) -> Iterator[Span]:

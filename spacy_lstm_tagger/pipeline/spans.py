@@ -211,7 +211,7 @@ def write_spans(doc: Doc, labels: Sequence[str | None], key: str, overwrite: boo
     overwrite (bool): Whether to replace spans. Otherwise entities stay, and those that overlap
         with them are left out; a key of `doc.spans` that has spans stays as it is.
     """
-    spans = _doc_spans(doc, labels)
+    spans = doc_spans(doc, labels)
     if key != "ents":
         if overwrite or not doc.spans.get(key):
             doc.spans[key] = spans
@@ -254,7 +254,7 @@ def _with_spans(doc: Doc, labels: Sequence[str | None], key: str) -> Doc:
     """Return a Doc of the same tokens with the spans that labels mark."""
     words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
     marked = Doc(doc.vocab, words=words, spaces=spaces)
-    spans = _doc_spans(marked, labels)
+    spans = doc_spans(marked, labels)
     if key == "ents":
         unknown = [i for i, label in enumerate(labels) if not label and not doc[i].is_space]
         marked.set_ents(spans, missing=[marked[i : i + 1] for i in unknown])
@@ -263,7 +263,8 @@ def _with_spans(doc: Doc, labels: Sequence[str | None], key: str) -> Doc:
     return marked
 
 
-def _doc_spans(doc: Doc, labels: Sequence[str | None]) -> list[Span]:
+def doc_spans(doc: Doc, labels: Sequence[str | None]) -> list[Span]:
+    """Return the spans of a Doc that the labels of its tokens mark; whitespace has none."""
     words = [i for i, is_space in enumerate(doc.to_array(IS_SPACE).tolist()) if not is_space]
     return [
         Span(doc, words[start], words[end - 1] + 1, label=type_ or NO_TYPE)

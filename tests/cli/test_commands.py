@@ -48,7 +48,7 @@ def test_the_entry_point_imports_next_to_nothing(without_torch: str) -> None:
 def test_each_command_has_help(run: Callable, name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
-    assert "--code" in result.output
+    assert ("--code" in result.output) == (name != "convert")  # which loads no pipeline
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ MISTAKES = {
     "no corpus": (["report", "{pipeline}", "{tmp}/nothing", "-o", "{tmp}/new"], "there is no"),
     "no log": (
         ["report", "{pipeline}", "{corpus}", "-o", "{tmp}/new", "--log", "{tmp}/old"],
-        "is no log of spacy train",
+        "isn't a log of spacy train",
     ),
     "no component": (["report", "{blank}", "{corpus}", "-o", "{tmp}/new"], "has no lstm_tagger"),
     "other component": (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 import pytest
+import spacy
 from spacy.tokens import Doc, Token
 from spacy.vocab import Vocab
 
@@ -86,16 +87,6 @@ def test_other_attributes(attribute: str, label: str) -> None:
     assert text_of(doc, attribute=attribute) == ["x", label]
 
 
-def test_labels_of_an_extension() -> None:
-    Token.set_extension("part_of_name", default="", force=True)
-    doc = Doc(Vocab(), words=["x", "y"])
-    doc[1]._.part_of_name = "B-PER"
-    assert text_of(doc, attribute="part_of_name") == ["x", "y", "B-PER"]
-    page = render(doc, attribute="part_of_name", page=True, jupyter=False)
-    assert "<h1>Labels</h1>" in page
-    Token.remove_extension("part_of_name")
-
-
 def test_empty_morphology_is_shown_if_it_is_unsure() -> None:
     register_extensions("morph")
     doc = Doc(Vocab(), words=["x"], morphs=["_"])
@@ -127,6 +118,34 @@ def test_a_notebook_displays_it(doc: Doc, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     assert render(doc, jupyter=True) is None
     assert shown == [render(doc, jupyter=False)]
+
+
+def test_labels_that_mark_spans_are_shown_as_spans() -> None:
+    words = ["to", "New", "\n", "York", "x", "now"]
+    tags = ["O", "B-city", "_SP", "I-city", "O", "B-when"]
+    doc = Doc(spacy.blank("xx").vocab, words=words, tags=tags)
+    assert text_of(doc) == ["to", "New", "York", "city", "x", "now", "when"]
+    html = render(doc, jupyter=False)
+    assert html is not None and html.count('class="span"') == html.count('class="type"') == 2
+    assert html.count("<span") == html.count("</span")
+
+
+def test_unsure_tokens_of_spans_show_their_best_labels() -> None:
+    register_extensions("tag")
+    doc = Doc(Vocab(), words=["New", "York"], tags=["B-city", "I-city"])
+    probabilities = numpy.asarray([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]], dtype="float32")
+    store(doc, "tag", "lstm_tagger", ("B-city", "I-city", "O"), probabilities)
+    assert text_of(doc, k=2) == ["New", "B-city", "50%", "I-city", "25%", "York", "city"]
+
+
+def test_labels_in_an_extension_are_shown() -> None:
+    Token.set_extension("shown_label", default=None, force=True)
+    doc = Doc(Vocab(), words=["x", "y"])
+    doc[1]._.shown_label = "EN"
+    assert text_of(doc, attribute="shown_label") == ["x", "y", "EN"]
+    page = render(doc, attribute="shown_label", page=True, jupyter=False)
+    assert page is not None and "<h1>shown_label</h1>" in page
+    Token.remove_extension("shown_label")
 
 
 def test_what_cannot_be_shown_is_refused(doc: Doc) -> None:
