@@ -407,9 +407,7 @@ class LSTMTagger(Tagger):
                 neg_prefix=self.cfg["neg_prefix"],
             )
             if taught:
-                loss, gradients = add_soft_labels(
-                    scores, gold, self.labels, soft, gradients, label_smoothing=smoothing
-                )
+                loss, gradients = add_soft_labels(scores, gold, self.labels, soft, gradients)
             check_finite(loss, scores, self._n_steps)
         return loss, gradients
 
