@@ -1,4 +1,4 @@
-"""The layer of teacher.cfg that spaCy lacks: python -m spacy train … --code benchmarks/teacher.py"""
+"""The layer that teacher.cfg needs: python -m spacy train ... --code benchmarks/teacher.py"""
 
 from collections.abc import Callable
 
