@@ -279,8 +279,8 @@ def compact_cli(
     force: Force = False,
     code: Code = None,
 ) -> None:
-    """Save a trained pipeline in a fraction of its size: in half precision, and without words that
-    hardly change a label.
+    """Save a trained pipeline in a fraction of its size: with rounded weights, and without words
+    that hardly change a label.
     """
     with one_line_errors():
         import_code(code)

@@ -60,7 +60,7 @@ def compact_pipeline(
         shim.compact(dropped)
     save(_without_strings(nlp), output)
     msg.good(
-        f"Without {dropped:.0%} of its words and in half precision, it takes "
+        f"Without {dropped:.0%} of its words and with rounded weights, it takes "
         f"{size_of(output) / 1e6:.1f} MB instead of {before / 1e6:.1f}",
         output,
     )

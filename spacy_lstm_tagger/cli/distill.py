@@ -246,7 +246,7 @@ def _deliver(lesson: Lesson, output: Path) -> Language:
         examined = read_corpus(output / "labelled" / "held_out", Vocab())
     dropped, changed = compact(trained, examined)
     msg.info(
-        f"Stored in half precision and without {dropped:.0%} of the words; "
+        f"Stored with rounded weights and without {dropped:.0%} of the words; "
         f"{1000 * changed:.2f} of 1,000 tokens get other labels by this"
     )
     nlp = assemble(teacher, trained, lesson.plan)

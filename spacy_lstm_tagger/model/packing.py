@@ -35,11 +35,12 @@ def pack(weights: Mapping[str, Floats2d]) -> Packed:
     """Return arrays that hold the weights exactly, in as few bytes as possible."""
     packed: Packed = {}
     for name, values in weights.items():
-        if numpy.array_equal(round_half(values), values) and numpy.abs(values).max() < 65504:
-            packed[name] = values.astype("float16")
-        else:
-            packed[name] = values
-        if values.ndim == 2:
+        packed[name] = values
+        with numpy.errstate(over="ignore"):
+            half = values.astype("float16")
+        if numpy.array_equal(half, values):
+            packed[name] = half
+        if values.ndim == 2 and values.size:
             whole, scale = _split(values)
             if numpy.array_equal(whole * scale, values):
                 packed[name], packed[name + SCALE] = whole, scale

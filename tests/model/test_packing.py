@@ -22,9 +22,10 @@ def rows(n: int = 500, width: int = 7) -> Any:
 def test_any_weights_come_back() -> None:
     weights = {
         "a": rows(),
-        "b": RANDOM.standard_normal(5).astype("f"),
-        "c": numpy.ones((2, 3), "f"),
-        "d": numpy.asarray([1e-30, 1e30, 7e4], "f"),
+        "b": RANDOM.standard_normal(5).astype("float32"),
+        "c": numpy.ones((2, 3), "float32"),
+        "d": numpy.asarray([1e-30, 1e30, 7e4], "float32"),
+        "e": numpy.zeros((0, 3), "float32"),
     }
     found = unpack(pack(weights))
     assert found.keys() == weights.keys()
