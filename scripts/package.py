@@ -41,7 +41,7 @@ def card(report: dict[str, Any], source: str, licence: str) -> str:
     low, high = (f"{100 * bound:.2f}" for bound in overall["interval"])
     rows = "\n".join(
         f"| {row['label']} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f']:.3f} "
-        f"| {row['support']:,} |"
+        f"| {row['tokens']:,} |"
         for row in figures["labels"]
     )
     knowledge = "; ".join(f"{row['name']}: {percent(row)}" for row in figures["knowledge"])

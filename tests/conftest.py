@@ -1,5 +1,6 @@
 """Small data and small models that many tests share."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,18 @@ def eager_threads() -> Iterator[None]:
     sys.setswitchinterval(5e-6)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture(scope="session")
+def without_torch() -> str:
+    """Return code that hides PyTorch from a new process, as if it were not installed. Where other
+    plugins of spaCy need it, the tests are skipped.
+    """
+    code = 'import sys; sys.modules["torch"] = None'
+    command = [sys.executable, "-c", f"{code}; import spacy; spacy.blank('xx')"]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("another plugin of spaCy, such as spacy-transformers, needs PyTorch")
+    return f"{code}\n"
 
 
 @pytest.fixture

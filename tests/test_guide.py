@@ -38,7 +38,9 @@ BLOCK = re.compile(
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e-?\d+)?")
 LABEL = re.compile(r"'[A-Z$.,:`-]+'|\b[A-Z]{2,5}\b\$?|\b[BI]-[a-z]+|\bO\b")
 SHORT_TRAINING = """#!/bin/sh
-if [ "$3" = train ]; then set -- "$@" --training.max_steps 20 --training.eval_frequency 10; fi
+if [ "$3" = train ] || [ "$4" = distill ]; then
+  set -- "$@" --training.max_steps 20 --training.eval_frequency 10
+fi
 exec "{python}" "$@"
 """
 

@@ -90,6 +90,9 @@ def assemble(teacher: Teacher, pupil: Language, plan: Plan) -> Language:
     config["components"] = {
         name: source_of[name].config.interpolate()["components"][name] for name in order
     }
+    for name in order:
+        if config["components"][name]["factory"] == "attribute_ruler":
+            config["components"][name]["factory"] = "lstm_attribute_ruler"  # which is faster
     sources = [(name, source_of[name].get_pipe(name)) for name in order]
     vectors = teacher.nlp if _readers_of_vectors(teacher.nlp, plan) else pupil
     nlp = rebuild(config, teacher.nlp, sources, vectors.vocab.vectors)

@@ -7,7 +7,7 @@ not words: they are left out of sequences, and none of a model's labels is possi
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from math import prod
 from typing import Any, NamedTuple
 
@@ -293,7 +293,8 @@ def _count_sequences(scores: Floats2d, pairs: Bools2d | None) -> int:
 
 def _split(values: Any, docs: list[Doc]) -> list[Any]:
     """Split (tokens,) values of all Docs."""
-    return numpy.split(values, numpy.cumsum([len(doc) for doc in docs])[:-1]) if docs else []
+    ends = accumulate(map(len, docs))  # faster than numpy.split, for single sentences
+    return [values[end - len(doc) : end] for doc, end in zip(docs, ends, strict=True)]
 
 
 def _to_tokens(values: list[Any], emissions: Emissions, fill: float) -> list[Any]:

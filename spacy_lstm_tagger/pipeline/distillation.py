@@ -18,7 +18,7 @@ from spacy.util import load_model
 from thinc.api import Model
 
 from .decoding import emissions_of, probabilities_of
-from .labels import normal_form
+from .labels import FACTORIES, normal_form
 from .pairing import make_doc
 from .soft_labels import Floats2d, K, store
 from .tagger import LSTMTagger
@@ -191,7 +191,7 @@ def load_teacher(pipeline: str) -> Language:
 def attributes_of(pipe: Any) -> tuple[str, ...]:
     """Return the attributes that a component can teach."""
     if isinstance(pipe, LSTMTagger):
-        return (pipe.attribute,)
+        return (pipe.attribute,) if pipe.attribute in FACTORIES else ()
     if isinstance(pipe, Morphologizer):
         return "pos", "morph"
     if isinstance(pipe, Tagger) and not isinstance(pipe, SentenceRecognizer):

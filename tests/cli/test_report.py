@@ -209,7 +209,7 @@ def test_one_token_has_a_report(pipeline: str, tmp_path: Path, tag: str) -> None
 
 
 def test_whitespace_can_be_seen(pipeline: str, tmp_path: Path) -> None:
-    words, tags = ["The", "\n\n", "dog"], ["DET", "_SP", "V"]
+    words, tags = ["The", "\n\n", "dog"], ["DET", "V", "NN"]
     DocBin(docs=[Doc(Vocab(), words=words, tags=tags)]).to_disk(tmp_path / "dev.spacy")
     write_report([pipeline], tmp_path / "dev.spacy", tmp_path / "r.html")
     assert "⏎⏎" in read(tmp_path / "r.html").text

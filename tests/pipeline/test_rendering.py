@@ -87,6 +87,16 @@ def test_other_attributes(attribute: str, label: str) -> None:
     assert text_of(doc, attribute=attribute) == ["x", label]
 
 
+def test_labels_of_an_extension() -> None:
+    Token.set_extension("part_of_name", default="", force=True)
+    doc = Doc(Vocab(), words=["x", "y"])
+    doc[1]._.part_of_name = "B-PER"
+    assert text_of(doc, attribute="part_of_name") == ["x", "y", "B-PER"]
+    page = render(doc, attribute="part_of_name", page=True, jupyter=False)
+    assert "<h1>Labels</h1>" in page
+    Token.remove_extension("part_of_name")
+
+
 def test_empty_morphology_is_shown_if_it_is_unsure() -> None:
     register_extensions("morph")
     doc = Doc(Vocab(), words=["x"], morphs=["_"])
@@ -144,7 +154,7 @@ def test_labels_in_an_extension_are_shown() -> None:
     doc[1]._.shown_label = "EN"
     assert text_of(doc, attribute="shown_label") == ["x", "y", "EN"]
     page = render(doc, attribute="shown_label", page=True, jupyter=False)
-    assert page is not None and "<h1>shown_label</h1>" in page
+    assert page is not None and "<h1>Labels</h1>" in page
     Token.remove_extension("shown_label")
 
 
