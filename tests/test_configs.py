@@ -61,6 +61,10 @@ DIFFERENCES = {
         "corpora.train.*",
         "training.dropout",
         "training.max_epochs",
+        "training.max_steps",
+        "training.patience",
+        "training.eval_frequency",
+        "training.batcher.size.start",
     ],
     "shared": [
         "paths.pretrained",
