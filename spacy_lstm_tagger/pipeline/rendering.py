@@ -87,7 +87,7 @@ def render(
     language = f' lang="{escape(doc.lang_)}"' if doc.lang_ not in ("", "xx") else ""
     html = f'<style>{STYLE}</style><div class="lstm-tags" dir="auto"{language}>{tokens}</div>'
     if page:
-        html = PAGE.format(title=TITLES.get(attribute, escape(attribute)), body=html)
+        html = PAGE.format(title=TITLES.get(attribute, "Labels"), body=html)
     if jupyter or (jupyter is None and is_in_jupyter()):
         from IPython.display import HTML, display
 

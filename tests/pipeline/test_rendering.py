@@ -144,7 +144,7 @@ def test_labels_in_an_extension_are_shown() -> None:
     doc[1]._.shown_label = "EN"
     assert text_of(doc, attribute="shown_label") == ["x", "y", "EN"]
     page = render(doc, attribute="shown_label", page=True, jupyter=False)
-    assert page is not None and "<h1>shown_label</h1>" in page
+    assert page is not None and "<h1>Labels</h1>" in page
     Token.remove_extension("shown_label")
 
 
