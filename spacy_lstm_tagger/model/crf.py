@@ -126,7 +126,7 @@ def forward(
 def _one_hot(model: DocModel, emissions: list[Floats2d], is_word: Bools1d) -> list[Floats2d]:
     """Return (tokens, labels) for each Doc: 1 for the labels of the best sequence of its words."""
     ops, lengths = model.ops, _lengths(emissions)
-    by_doc = [ops.asarray(words) for words in numpy.split(is_word, lengths.cumsum()[:-1])]
+    by_doc = [ops.asarray(words) for words in numpy.split(is_word, lengths.cumsum())[:-1]]
     paths = best_path(model, [Y[words] for Y, words in zip(emissions, by_doc, strict=True)])
     one_hot = [ops.alloc2f(*scores.shape) for scores in emissions]
     for rows, words, path in zip(one_hot, by_doc, paths, strict=True):
