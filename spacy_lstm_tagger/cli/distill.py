@@ -154,12 +154,20 @@ def prepare(order: Order) -> Lesson:
         config=order.config,
         size=order.size,
         vectors=order.vectors,
-        has_gold=bool(gold),
+        ratio=_ratio(texts, gold) if gold else None,
         has_dev=bool(dev),
         overrides=order.overrides,
     )
     load_model_from_config(config, auto_fill=True)  # which raises if a setting is wrong
     return Lesson(teachers, plan, texts, gold, dev, manifest, config)
+
+
+def _ratio(texts: Texts, gold: Sequence[Doc]) -> float:
+    """Return how many texts there are for each gold Doc, if three quarters of the words that the
+    pupil reads are those of texts.
+    """
+    words_of_doc = sum(map(len, gold)) / len(gold)
+    return round(3 * words_of_doc / (texts.n_words / texts.n_texts), 2)
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
