@@ -104,12 +104,16 @@ def write_report(
         report["pipelines"].append({"name": name, **_figures(scored, attribute, known, seen)})
     if len(evaluations) == 2:
         report["comparison"] = figures.comparison(*evaluations)
+    _write(report, output, figures_path)
+    _print_summary(report, output, figures_path)
+    return report
+
+
+def _write(report: Report, output: Path, figures_path: Path) -> None:
     page = render_page(report)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf8", newline="\n")
     srsly.write_json(figures_path, report)
-    _print_summary(report, output, figures_path)
-    return report
 
 
 def _size(path: Path, docs: list[Doc]) -> Report:

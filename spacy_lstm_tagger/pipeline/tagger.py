@@ -99,23 +99,9 @@ class LSTMTagger(Tagger):
         RAISES: ValueError if a setting has none of these values, or if probabilities are to be
             stored and the application uses the name of one of their extensions.
         """
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(
-                f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
-            )
-        if scheme not in (None, "auto", *SCHEMES):
-            raise ValueError(
-                f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
-            )
-        super().__init__(
-            vocab,
-            model,
-            name,
-            overwrite=overwrite,
-            scorer=scorer,
-            neg_prefix=neg_prefix,
-            label_smoothing=label_smoothing,
-        )
+        _check_settings(name, label_smoothing, scheme)
+        super().__init__(vocab, model, name, overwrite=overwrite, scorer=scorer)
+        self.cfg |= {"neg_prefix": neg_prefix, "label_smoothing": label_smoothing}
         self.cfg |= {"attribute": attribute, "lexicon": {}, "scheme": scheme, "spans": spans}
         if attribute not in FACTORIES:
             with self._named_in_errors():
@@ -481,6 +467,17 @@ class LSTMTagger(Tagger):
     def normal_form(self, label: str) -> str:
         """Return a label as Docs have it; see `labels.normal_form`."""
         return normal_form(label, self.attribute, self.vocab)
+
+
+def _check_settings(name: str, label_smoothing: float, scheme: str | None) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(
+            f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
+        )
+    if scheme not in (None, "auto", *SCHEMES):
+        raise ValueError(
+            f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
+        )
 
 
 def find_tagger(nlp: Language, component: str | None = None) -> tuple[str, LSTMTagger]:
