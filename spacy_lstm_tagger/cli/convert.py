@@ -132,7 +132,8 @@ def read_all(
     places: dict[str, str] = {}
     for document in chain(*documents.values()):
         for label, place in zip(document.labels, document.places, strict=True):
-            places.setdefault(label, place)
+            if label:
+                places.setdefault(label, place)
     scheme = find_scheme(places)
     _check_labels(places, scheme)
     for label, place in places.items() if attribute in FACTORIES else ():
@@ -145,7 +146,7 @@ def read_all(
         for path, some in documents.items():
             documents[path] = [_repair(document, scheme, repaired) for document in some]
     labels = chain(*(document.labels for document in chain(*documents.values())))
-    return Found(documents, Counter(labels), scheme, repaired, cut)
+    return Found(documents, Counter(filter(None, labels)), scheme, repaired, cut)
 
 
 def _check_labels(places: dict[str, str], scheme: str | None) -> None:
@@ -171,7 +172,7 @@ def _check_labels(places: dict[str, str], scheme: str | None) -> None:
 
 
 def _repair(document: Labelled, scheme: str, repaired: list[str]) -> Labelled:
-    labels = [label or OUTSIDE for label in repair(document.labels, scheme)]
+    labels = [label or "" for label in repair(document.labels, scheme)]
     for label, own, place in zip(document.labels, labels, document.places, strict=True):
         if label != own:
             repaired.append(f"{place}: {label} is read as {own}")

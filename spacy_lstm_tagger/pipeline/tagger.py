@@ -1,6 +1,5 @@
 """The component, which learns and writes tags, parts of speech or morphology."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +14,7 @@ from spacy.util import logger, minibatch
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
-from ..model.crf import constrain, emitter_of
+from ..model.crf import emitter_of
 from ..model.pretraining import take_pretrained
 from ..model.shim import has_network
 from ..model.streaming import WordReader
@@ -39,14 +38,13 @@ from .labels import (
     annotate,
     check_any,
     check_known,
-    count_repaired,
-    labels_to_learn,
     normal_form,
     read_examples,
     score_labels,
 )
 from .listeners import check_read, check_rehearsal, check_widths
 from .loss import add_soft_labels, check_finite, label_loss
+from .new_labels import add_labels, check_spans, labels_of_examples
 from .probabilities import (
     check_number,
     register_extensions,
@@ -54,7 +52,7 @@ from .probabilities import (
     space_label,
 )
 from .soft_labels import aligned_soft_labels
-from .spans import SCHEMES, allowed_pairs, partners, peers_of, scheme_of
+from .spans import check_scheme, scheme_of
 from .streaming import TokenStream
 
 
@@ -109,10 +107,6 @@ class LSTMTagger(Tagger):
             raise ValueError(
                 f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
             )
-        if scheme not in (None, "auto", *SCHEMES):
-            raise ValueError(
-                f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
-            )
         super().__init__(
             vocab,
             model,
@@ -123,8 +117,9 @@ class LSTMTagger(Tagger):
             label_smoothing=label_smoothing,
         )
         self.cfg |= {"attribute": attribute, "lexicon": {}, "scheme": scheme, "spans": spans}
-        if attribute not in FACTORIES:
-            with self._named_in_errors():
+        with self._named_in_errors():
+            check_scheme(scheme)
+            if attribute not in FACTORIES:
                 register_label(attribute)
         self._n_steps = 0
         register_extensions(attribute)
@@ -134,9 +129,7 @@ class LSTMTagger(Tagger):
 
     @property
     def attribute(self) -> str:
-        """The annotation that the component learns and writes: "tag", "pos", "morph", or the name
-        of an extension.
-        """
+        """What the component learns and writes: "tag", "pos", "morph", or an extension's name."""
         return self.cfg["attribute"]
 
     @property
@@ -287,7 +280,7 @@ class LSTMTagger(Tagger):
                 check_widths(self.model, nlp)
             examples = read_examples(get_examples)
             if labels is None:
-                labels = self._labels_to_learn(examples)
+                labels = labels_of_examples(self, examples)
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
@@ -298,7 +291,7 @@ class LSTMTagger(Tagger):
                     self.name,
                     self.labels[0],
                 )
-            self._check_spans(examples)
+            check_spans(self, examples)
             self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
         self._n_steps = 0
         docs = [example.x for example in examples]
@@ -346,8 +339,7 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
-            self._add_labels(sorted(labels.difference(self.labels)))
+            self._add_labels(labels_of_examples(self, examples))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return losses
@@ -479,70 +471,7 @@ class LSTMTagger(Tagger):
 
     def _add_labels(self, labels: Iterable[str]) -> int:
         with self._named_in_errors():
-            if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-                raise ValueError(f"a list of labels is needed, not {labels!r:.80}")
-            normal = dict.fromkeys(map(self._normal_form, labels))
-            for label in normal:
-                self.vocab.strings.add(label)
-            new = [label for label in normal if label not in self.labels]
-            n_outputs = self.model.maybe_get_dim("nO")
-            is_fixed = n_outputs is not None and len(self.labels) > 0
-            scheme = self._check_scheme(new, is_fixed=is_fixed)
-            if new and scheme is not None:
-                new += partners([*self.labels, *new], scheme)
-            self._constrain([*self.labels, *new], scheme)
-            if new and n_outputs is not None and n_outputs < len(self.labels) + len(new):
-                self._resize(new, scheme)
-        self.cfg["labels"].extend(new)
-        return len(new)
-
-    def _resize(self, new: Sequence[str], scheme: str | None) -> None:
-        if not self.is_resizable:
-            raise ValueError(
-                f"its model can't get more labels, and these are new: {', '.join(new)}. Initialize "
-                "it with all labels, or use the architecture spacy-lstm-tagger.LSTMTagger.v1."
-            )
-        peers = None if scheme is None else peers_of(self.labels, new, scheme)
-        # spaCy has no other way to the model that it rehearses with.
-        for model in filter(None, (self.model, self._rehearsal_model)):
-            n_labels = len(self.labels) + len(new)
-            model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
-
-    def _labels_to_learn(self, examples: list[Example]) -> list[str]:
-        """Return the labels of the training examples in their order."""
-        prefix = self.cfg["neg_prefix"]
-        labels = labels_to_learn(examples, self.attribute, prefix)
-        scheme = scheme_of([*self.labels, *labels], self.cfg["scheme"])
-        return sorted(labels_to_learn(examples, self.attribute, prefix, scheme))
-
-    def _check_scheme(self, new: Sequence[str], *, is_fixed: bool) -> str | None:
-        """Return the scheme with new labels. A model that was initialized keeps its scheme."""
-        setting = self.scheme if is_fixed else self.cfg["scheme"]
-        return scheme_of([*self.labels, *new], setting)
-
-    def _constrain(self, labels: Sequence[str], scheme: str | None) -> None:
-        pairs = None if scheme is None else allowed_pairs(labels, scheme)
-        for model in filter(None, (self.model, self._rehearsal_model)):
-            constrain(model, pairs)
-
-    def _check_spans(self, examples: list[Example]) -> None:
-        """Say which scheme the labels have; ValueError if there are to be spans without one."""
-        scheme = self.scheme
-        if scheme is None and self.cfg["spans"] is not None:
-            raise ValueError(
-                f"spans = {self.cfg['spans']!r} needs labels of a scheme, such as B-city, I-city "
-                f"and O, and these are not: {', '.join(self.labels[:10])}. Set spans = null"
-            )
-        if scheme is None:
-            return
-        n_repaired = count_repaired([example.y for example in examples], self.attribute, scheme)
-        logger.info("%s: the labels mark spans by the scheme %r", self.name, scheme)
-        if n_repaired:
-            warnings.warn(
-                f"{self.name}: {n_repaired} gold labels break the scheme {scheme!r}, such as an I- "
-                "that begins a span. They are read as the labels of the same spans",
-                stacklevel=3,
-            )
+            return add_labels(self, labels)
 
     @contextmanager
     def _named_in_errors(self) -> Iterator[None]:

@@ -197,3 +197,14 @@ def test_nothing_is_overwritten(convert: Convert) -> None:
     assert again.exit_code == 1
     assert "exists already; use --force" in again.output
     assert convert({"a.tsv": SENTENCES}, "--force").exit_code == 0
+
+
+def test_what_uncertain_writes_can_be_converted(
+    convert: Convert, run: Callable[..., Result], pipeline: str
+) -> None:
+    Path("texts.txt").write_text("The dog ate the apple\nEverybody read that book\n")
+    assert run("uncertain", pipeline, "texts.txt", "-o", "chosen.jsonl").exit_code == 0
+    result = convert({}, "chosen.jsonl", "-a", "tag")
+    assert result.exit_code == 0, result.output
+    tags = {token.text: token.tag_ for doc in docs("chosen") for token in doc}
+    assert {tags["The"], tags["dog"], tags["ate"]} == {"DET", "NN", "V"}
