@@ -291,6 +291,10 @@ def test_config_differs_from_the_recommended_one_only_where_it_says(path: Path) 
     assert [one for one in expected if not any(fnmatch(n, one) for n in different)] == []
 
 
+def test_the_command_distill_has_the_same_config() -> None:
+    assert CONFIG.read_bytes() == (ROOT / "configs" / "distilled.cfg").read_bytes()
+
+
 @pytest.mark.parametrize("filled", [False, True])
 def test_another_factory_is_given_on_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: bool

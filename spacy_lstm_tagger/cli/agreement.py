@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
 from .assembly import Plan
@@ -70,14 +70,14 @@ def judge(
     agreement, labels = {}, {}
     with pupil.select_pipes(disable=plan.kept):
         for attribute in plan.pupils:
-            found = evaluate(pupil, examined, attribute)
+            found = evaluate(pupil, _of_vocab(examined, pupil), attribute)
             agreement[attribute] = _by_words(found, known)
             labels[attribute] = _worst(found)
     texts = [doc.text for doc in examined]
     with teacher.select_pipes(enable=plan.teacher_order):
         their_docs, their_speed = _run(teacher, texts)
         accuracy = {
-            attribute: Both(*(float(evaluate(nlp, gold, attribute).right.mean())
+            attribute: Both(*(float(evaluate(nlp, _of_vocab(gold, nlp), attribute).right.mean())
                               for nlp in (teacher, pupil)))
             for attribute in plan.pupils if gold
         }  # fmt: skip
@@ -112,6 +112,11 @@ def show(judgement: Judgement) -> None:
     rows.append(("Tokens per second, from text", f"{speed.teacher:,.0f}", f"{speed.pupil:,.0f}"))
     rows.append(("MB on disk", f"{size.teacher / 1e6:.1f}", f"{size.pupil / 1e6:.1f}"))
     _table(rows, ("", "Teacher", "Pupil"))
+
+
+def _of_vocab(docs: Sequence[Doc], nlp: Language) -> list[Doc]:
+    """Return annotated Docs of a pipeline's vocab: spaCy looks up there what was predicted."""
+    return list(DocBin(("TAG", "POS", "MORPH"), docs=docs).get_docs(nlp.vocab))
 
 
 def _by_words(found: Evaluation, known: set[str] | None) -> dict[str, tuple[float, int]]:

@@ -143,7 +143,7 @@ def prepare(order: Order) -> Lesson:
     if order.vectors and not load_pipeline(order.vectors).vocab.vectors_length:
         raise ValueError(f"{order.vectors} has no word vectors")
     gold, dev = (_read_gold(path, teachers) for path in (order.train, order.dev))
-    texts = survey(paths, text_key=order.text_key, hold_out=not dev)
+    texts = survey(paths, text_key=order.text_key, hold_out=not dev, output=order.output)
     manifest = manifest_of(teachers, texts, gold)
     if not order.force:
         check_manifest(order.labelled, manifest)

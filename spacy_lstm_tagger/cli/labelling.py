@@ -61,15 +61,22 @@ class Texts(NamedTuple):
                 yield from _cut(text.text.strip())
 
 
-def survey(paths: Sequence[Path], *, text_key: str = "text", hold_out: bool = True) -> Texts:
+def survey(
+    paths: Sequence[Path],
+    *,
+    text_key: str = "text",
+    hold_out: bool = True,
+    output: Path | None = None,
+) -> Texts:
     """Read the texts of files, and choose the ones to hold out. What can't be read is left out.
 
     paths (Sequence[Path]): Files, or folders of files.
     text_key (str): Where JSONL files have their texts.
     hold_out (bool): Whether to hold any out.
+    output (Path | None): A folder below them that has no texts.
     RAISES: ValueError if there are none, or too few.
     """
-    files = [file for file, _ in find_files(paths)]
+    files = [file for file, _ in find_files(paths, output)]
     digest, words_of = hashlib.sha256(), dict[int, int]()
     n_texts = n_words = 0
     flaws = []

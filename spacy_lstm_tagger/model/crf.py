@@ -14,7 +14,7 @@ from thinc.util import get_torch_default_device
 from ..prediction.crf import k_best, log_marginals, viterbi
 from .compat import crf, require_torch, runtime
 from .shim import resizing
-from .types import Bools2d, DocModel, Floats2d, Ints1d
+from .types import Bools1d, Bools2d, DocModel, Floats2d, Ints1d
 from .windows import cut, lengths_of
 from .word_types import WordTypes
 
@@ -86,11 +86,9 @@ def forward(
     """Score the labels of each word, given its neighbours; whitespace is left out."""
     ops = model.ops
     Y, backprop_emitter = emitter_of(model)(docs, is_train)
-    if not is_train:
-        n_labels = model.get_dim("nO")
-        paths = best_path(model, Y)
-        return [ops.asarray2f(to_categorical(path, n_labels)) for path in paths], lambda dY: []
     is_word = WordTypes(docs).is_word if docs else numpy.zeros(0, dtype=bool)
+    if not is_train:
+        return _one_hot(model, Y, is_word), lambda dY: []
     lengths = lengths_of(docs, is_word)
     if not lengths.any():
         return Y, backprop_emitter
@@ -123,6 +121,17 @@ def forward(
         return backprop_emitter(_unflatten(model, torch2xp(emissions.grad), _lengths(Y)))
 
     return _unflatten(model, torch2xp(probabilities), _lengths(Y)), backprop
+
+
+def _one_hot(model: DocModel, emissions: list[Floats2d], is_word: Bools1d) -> list[Floats2d]:
+    """Return (tokens, labels) for each Doc: 1 for the labels of the best sequence of its words."""
+    ops, lengths = model.ops, _lengths(emissions)
+    by_doc = [ops.asarray(words) for words in numpy.split(is_word, lengths.cumsum())[:-1]]
+    paths = best_path(model, [Y[words] for Y, words in zip(emissions, by_doc, strict=True)])
+    one_hot = [ops.alloc2f(*scores.shape) for scores in emissions]
+    for rows, words, path in zip(one_hot, by_doc, paths, strict=True):
+        rows[words] = ops.asarray2f(to_categorical(path, rows.shape[1]))
+    return one_hot
 
 
 def init(model: DocModel, X: list[Doc] | None = None, Y: list[Floats2d] | None = None) -> None:

@@ -154,5 +154,10 @@ def _name_of(attr: Any) -> str:
 def make_attribute_ruler(
     nlp: Language, name: str, validate: bool, scorer: Callable[..., dict[str, Any]] | None
 ) -> CachedAttributeRuler:
-    """Create the component; its settings are those of spaCy's `attribute_ruler`."""
+    """Create the component, with the settings of spaCy's `attribute_ruler`.
+
+    validate (bool): Whether to check patterns when they are added.
+    scorer (Callable | None): The scoring method.
+    RETURNS (CachedAttributeRuler): The component.
+    """
     return CachedAttributeRuler(nlp.vocab, name, validate=validate, scorer=scorer)

@@ -66,8 +66,6 @@ def add_soft_labels(
     labels: Sequence[str],
     soft_labels: Sequence[SoftLabels | None],
     gradients: Sequence[Floats2d],
-    *,
-    label_smoothing: float,
 ) -> tuple[float, list[Floats2d]]:
     """Let soft labels have their share in the gradient of gold labels: cross-entropy with the
     teachers' probabilities. A token without a gold label learns from them alone. One whose gold
@@ -78,20 +76,17 @@ def add_soft_labels(
     labels (Sequence[str]): The labels.
     soft_labels (Sequence[SoftLabels | None]): Those of each Doc; None if it has none.
     gradients (Sequence[Floats2d]): (tokens, labels) what `label_loss` returned.
-    label_smoothing (float): As for `label_loss`; soft labels are smoothed as gold labels are.
     RETURNS (tuple[float, list[Floats2d]]): The loss and the gradient, as `label_loss` returns them.
     """
-    smoothed = label_smoothing / max(1, len(labels) - 1)
     loss, mixed = 0.0, []
     for own_gold, own, gradient, soft in zip(
         gold, probabilities, gradients, soft_labels, strict=True
     ):
         if soft is not None and len(own):
             xp: Any = get_array_module(own)
-            target = soft.dense(labels)
-            target = target * (1 - label_smoothing) + (1 - target) * smoothed
+            target = xp.asarray(soft.dense(labels))
             shares = xp.asarray(_shares(own_gold, soft))
-            gradient = (1 - shares) * gradient + shares * (own - xp.asarray(target))
+            gradient = (1 - shares) * gradient + shares * (own - target)
         squares: Any = gradient**2
         loss += float(squares.sum())
         mixed.append(gradient)

@@ -43,12 +43,6 @@ class MarkedSpan(NamedTuple):
     type: str
 
 
-def check_scheme(setting: str | None) -> None:
-    """Raise a ValueError if a setting is neither a scheme nor "auto" nor None."""
-    if setting not in (None, "auto", *SCHEMES):
-        raise ValueError(f"scheme = {setting!r} must be null or one of auto, {', '.join(SCHEMES)}")
-
-
 def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
     """Return the scheme that labels have by a setting.
 

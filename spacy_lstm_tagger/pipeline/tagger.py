@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.pipeline import Tagger
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from spacy.util import logger, minibatch
+from spacy.util import minibatch
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
@@ -31,6 +31,7 @@ from .decoding import (
     probabilities_of,
 )
 from .extensions import register_label
+from .growth import add_labels, check_labels_to_learn, labels_of_examples
 from .labels import (
     FACTORIES,
     affirmed,
@@ -38,21 +39,16 @@ from .labels import (
     annotate,
     check_any,
     check_known,
+    labels_to_learn,
     normal_form,
     read_examples,
     score_labels,
 )
 from .listeners import check_read, check_rehearsal, check_widths
 from .loss import add_soft_labels, check_finite, label_loss
-from .new_labels import add_labels, check_spans, labels_of_examples
-from .probabilities import (
-    check_number,
-    register_extensions,
-    require_extensions,
-    space_label,
-)
+from .probabilities import check_number, register_extensions, require_extensions, space_label
 from .soft_labels import aligned_soft_labels
-from .spans import check_scheme, scheme_of
+from .spans import SCHEMES, scheme_of
 from .streaming import TokenStream
 
 
@@ -107,6 +103,10 @@ class LSTMTagger(Tagger):
             raise ValueError(
                 f"{name}: label_smoothing = {label_smoothing} must be from 0 to less than 1."
             )
+        if scheme not in (None, "auto", *SCHEMES):
+            raise ValueError(
+                f"{name}: scheme = {scheme!r} must be null or one of auto, {', '.join(SCHEMES)}."
+            )
         super().__init__(
             vocab,
             model,
@@ -117,9 +117,8 @@ class LSTMTagger(Tagger):
             label_smoothing=label_smoothing,
         )
         self.cfg |= {"attribute": attribute, "lexicon": {}, "scheme": scheme, "spans": spans}
-        with self._named_in_errors():
-            check_scheme(scheme)
-            if attribute not in FACTORIES:
+        if attribute not in FACTORIES:
+            with self._named_in_errors():
                 register_label(attribute)
         self._n_steps = 0
         register_extensions(attribute)
@@ -129,7 +128,9 @@ class LSTMTagger(Tagger):
 
     @property
     def attribute(self) -> str:
-        """What the component learns and writes: "tag", "pos", "morph", or an extension's name."""
+        """The annotation that the component learns and writes: "tag", "pos", "morph", or the name
+        of an extension.
+        """
         return self.cfg["attribute"]
 
     @property
@@ -284,15 +285,8 @@ class LSTMTagger(Tagger):
         self._add_labels(labels if isinstance(labels, str) else list(labels))
         with self._named_in_errors():
             check_any(self.labels, examples, self.attribute)
-            if len(self.labels) == 1:
-                logger.warning(
-                    "%s: all tokens have the label %r, so there is nothing to learn. Check the "
-                    "corpus, and how it was converted.",
-                    self.name,
-                    self.labels[0],
-                )
-            check_spans(self, examples)
-            self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self._normal_form)
+            check_labels_to_learn(self, examples)
+            self.cfg["lexicon"] = check_lexicon(lexicon or {}, self.labels, self.normal_form)
         self._n_steps = 0
         docs = [example.x for example in examples]
         Y = [self.model.ops.alloc2f(len(doc), len(self.labels)) for doc in docs[:10]]
@@ -339,7 +333,8 @@ class LSTMTagger(Tagger):
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         if self.new_labels == "add":
-            self._add_labels(labels_of_examples(self, examples))
+            labels = labels_to_learn(examples, self.attribute, self.cfg["neg_prefix"], self.scheme)
+            self._add_labels(sorted(labels.difference(self.labels)))
         docs = [example.predicted for example in examples]
         if not any(map(len, docs)):
             return losses
@@ -399,9 +394,7 @@ class LSTMTagger(Tagger):
                 neg_prefix=self.cfg["neg_prefix"],
             )
             if taught:
-                loss, gradients = add_soft_labels(
-                    scores, gold, self.labels, soft, gradients, label_smoothing=smoothing
-                )
+                loss, gradients = add_soft_labels(scores, gold, self.labels, soft, gradients)
             check_finite(loss, scores, self._n_steps)
         return loss, gradients
 
@@ -466,7 +459,7 @@ class LSTMTagger(Tagger):
             if not labels:  # otherwise, the model may be getting more of them just now
                 serialization.check_labels(self.model, labels)
             return allowed_labels(
-                docs, self.cfg["lexicon"], self.attribute, labels, self._normal_form
+                docs, self.cfg["lexicon"], self.attribute, labels, self.normal_form
             )
 
     def _add_labels(self, labels: Iterable[str]) -> int:
@@ -480,7 +473,13 @@ class LSTMTagger(Tagger):
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
-    def _normal_form(self, label: str) -> str:
+    @property
+    def models(self) -> list[DocModel]:
+        """The model, and the one that spaCy rehearses with, which has no public name there."""
+        return [model for model in (self.model, self._rehearsal_model) if model is not None]
+
+    def normal_form(self, label: str) -> str:
+        """Return a label as Docs have it; see `labels.normal_form`."""
         return normal_form(label, self.attribute, self.vocab)
 
 

@@ -68,3 +68,19 @@ def test_everything_is_shown(judged: Any, capsys: pytest.CaptureFixture) -> None
     shown = capsys.readouterr().out
     for words in ("unseen words", "66.67%", "NN (1)", "Accuracy: tag", "MB on disk", "lemma"):
         assert words in shown
+
+
+def test_features_that_the_examined_docs_lack(loaded: Teacher, tmp_path: Path) -> None:
+    @Language.component("other_features")
+    def other_features(doc: Doc) -> Doc:
+        for token in doc:
+            token.set_morph("Unknown=Elsewhere")
+        return doc
+
+    pupil = spacy.blank("xx")
+    pupil.add_pipe("other_features", name="features")
+    pupil.to_disk(tmp_path)
+    examined = [Doc(Vocab(), words=["The", "dog"], morphs=["", "Number=Sing"])]
+    plan = make_plan(loaded)._replace(pupils={"morph": "features"}, order=["features"])
+    judged = judge(spacy.load(tmp_path), loaded.nlp, plan, examined, [], known=None)
+    assert judged.agreement == {"morph": {"all words": (0.0, 2)}}

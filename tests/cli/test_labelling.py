@@ -202,6 +202,14 @@ def test_texts_that_cant_be_read_are_left_out(
     )
 
 
+def test_the_output_is_no_input(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.cfg").write_text("no text\n")
+    (tmp_path / "a.txt").write_text("The dog\n")
+    texts = survey([tmp_path], hold_out=False, output=tmp_path / "out")
+    assert list(texts.read(held_out=False)) == ["The dog"]
+
+
 def test_whitespace_has_no_labels(teachers: Teachers) -> None:
     (doc,) = labelling.label(teachers, labelling.tokenize(teachers.teachers[0].nlp, ["The  dog"]))
     assert [token.text for token in doc] == ["The", " ", "dog"]

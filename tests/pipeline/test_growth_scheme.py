@@ -1,4 +1,4 @@
-"""Tests of `new_labels.py`: labels that a component gets, and their scheme."""
+"""Tests of `growth.py`: labels that a component gets, and their scheme."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_lstm_tagger import LSTMTagger
-from spacy_lstm_tagger.pipeline.new_labels import add_labels, labels_of_examples
+from spacy_lstm_tagger.pipeline.growth import add_labels, labels_of_examples
 
 
 def tagger_of(nlp: Language) -> LSTMTagger:
