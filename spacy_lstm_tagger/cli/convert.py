@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Token
+from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
+from ..pipeline.extensions import register_label, write_labels
 from ..pipeline.labels import FACTORIES, normal_form
 from ..pipeline.spans import (
     NO_TYPE,
@@ -27,6 +28,7 @@ from .io import find_files, require_free
 from .span_files import CutSpan, read_spans
 from .tables import Columns, Labelled, read_table
 
+IN_FOLDERS = {".bio", ".conll", ".csv", ".iob", ".json", ".jsonl", ".tsv", ".txt"}
 OTHERS = {".spacy", ".conllu", ".conllx"}  # what spaCy reads or converts itself
 SPLITS = ("train", "dev", "test")
 ARGUMENTS = {"tag": "tags", "pos": "pos", "morph": "morphs"}  # of Doc
@@ -66,7 +68,7 @@ def convert(
     """Convert files to DocBins, and print what they have.
 
     paths (Iterable[Path]): Files or folders: tables (CSV, TSV, CoNLL, IOB) or texts with character
-        spans (JSONL, JSON).
+        spans (JSONL, JSON). Of a folder, files with other names are left out.
     output (Path): The folder for the DocBins: one for each file or, if they are split, train.spacy,
         dev.spacy and test.spacy. Docs of labels with a scheme also get their spans as `doc.ents`.
     attribute (str): Where tokens get their labels: "tag", "pos", "morph", or the name of a custom
@@ -82,8 +84,8 @@ def convert(
     """
     nlp = spacy.blank(lang)
     shares = None if split is None else _shares(split)
-    if attribute not in FACTORIES and not Token.has_extension(attribute):
-        Token.set_extension(attribute, default=None)
+    if attribute not in FACTORIES:
+        register_label(attribute)
     found = read_all(paths, nlp, columns, text_key, attribute)
     if found.cut and not force:
         more = f" (and {len(found.cut) - 1} more)" if found.cut[1:] else ""
@@ -119,7 +121,7 @@ def read_all(
     """Read all files, and check that their labels fit the attribute and each other."""
     cut: list[CutSpan] = []
     documents = {}
-    for path, _ in find_files(paths):
+    for path in _find(paths):
         suffix = path.suffix.lower()
         if suffix in OTHERS:
             raise ValueError(f"{path} can't be converted here: use spacy convert for CoNLL-U")
@@ -132,7 +134,8 @@ def read_all(
     places: dict[str, str] = {}
     for document in chain(*documents.values()):
         for label, place in zip(document.labels, document.places, strict=True):
-            places.setdefault(label, place)
+            if label:
+                places.setdefault(label, place)
     scheme = find_scheme(places)
     _check_labels(places, scheme)
     for label, place in places.items() if attribute in FACTORIES else ():
@@ -145,7 +148,22 @@ def read_all(
         for path, some in documents.items():
             documents[path] = [_repair(document, scheme, repaired) for document in some]
     labels = chain(*(document.labels for document in chain(*documents.values())))
-    return Found(documents, Counter(labels), scheme, repaired, cut)
+    return Found(documents, Counter(filter(None, labels)), scheme, repaired, cut)
+
+
+def _find(paths: Iterable[Path]) -> list[Path]:
+    """Return the files, and those in folders that have usual names; ValueError if none are."""
+    files: list[Path] = []
+    for path in paths:
+        found = [file for file, _ in find_files([path])]
+        if path.is_dir():
+            found = [file for file in found if file.suffix.lower() in IN_FOLDERS]
+        if not found:
+            raise ValueError(
+                f"{path} has no files whose names end in {', '.join(sorted(IN_FOLDERS))}"
+            )
+        files += found
+    return files
 
 
 def _check_labels(places: dict[str, str], scheme: str | None) -> None:
@@ -171,7 +189,7 @@ def _check_labels(places: dict[str, str], scheme: str | None) -> None:
 
 
 def _repair(document: Labelled, scheme: str, repaired: list[str]) -> Labelled:
-    labels = [label or OUTSIDE for label in repair(document.labels, scheme)]
+    labels = [label or "" for label in repair(document.labels, scheme)]
     for label, own, place in zip(document.labels, labels, document.places, strict=True):
         if label != own:
             repaired.append(f"{place}: {label} is read as {own}")
@@ -194,8 +212,7 @@ def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | No
         annotation["ents"] = mark(spans, len(document.words), "bio")
     doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, **annotation)
     if attribute not in FACTORIES:
-        for token, label in zip(doc, document.labels, strict=True):
-            token._.set(attribute, label)
+        write_labels(doc, attribute, document.labels, overwrite=True)
     return doc
 
 

@@ -32,8 +32,9 @@ class CutSpan(NamedTuple):
 
 
 def read_spans(path: Path, nlp: Language, text_key: str, cut: list[CutSpan]) -> Iterator[Labelled]:
-    """Read texts with character spans, and label their tokens by the scheme "bio". What Prodigy
-    rejected or ignored is left out, and so are Label Studio's tasks without annotations.
+    """Read texts with character spans, and label their tokens by the scheme "bio". If each word is
+    a span by itself, as `uncertain` writes them, its label is taken as it is. What Prodigy rejected
+    or ignored is left out, and so are Label Studio's tasks without annotations.
 
     path (Path): A file of JSON lines; or, if its name ends in .json, of one list of texts.
     nlp (Language): Tokenizes the texts that have no tokens.
@@ -43,19 +44,46 @@ def read_spans(path: Path, nlp: Language, text_key: str, cut: list[CutSpan]) -> 
     RAISES: ValueError if the file is no JSON, if a text lacks its key, if spans overlap, or if one
         isn't inside its text.
     """
-    for place, record in _records(path):
-        try:
-            if record.get("answer") in UNUSED:
-                continue
-            spans = _annotated_spans(record)
-            if spans is None:
-                continue
-            text = _text(record, text_key)
-            chars = [_char_span(span, text) for span in spans]
-            doc = _tokenize(record, text, nlp)
-            yield _label(doc, sorted(set(chars)), place, cut)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{place}: {error}") from error
+    annotated = [
+        (place, *found)
+        for place, record in _records(path)
+        if (found := _read(place, record, nlp, text_key))
+    ]
+    if annotated and all(_are_words(doc, chars) for _, doc, chars in annotated):
+        for place, doc, chars in annotated:
+            labels = {char.start: char.type for char in chars}
+            yield _labelled(doc, [labels.get(token.idx, "") for token in doc], place)
+        return
+    for place, doc, chars in annotated:
+        yield _labelled(doc, _mark(doc, chars, place, cut), place)
+
+
+def _read(
+    place: str, record: dict[str, Any], nlp: Language, text_key: str
+) -> tuple[Doc, list[CharSpan]] | None:
+    """Return the tokens and the spans of a record; None if it is not annotated."""
+    try:
+        spans = None if record.get("answer") in UNUSED else _annotated_spans(record)
+        if spans is None:
+            return None
+        text = _text(record, text_key)
+        chars = sorted({_char_span(span, text) for span in spans})
+        doc = _tokenize(record, text, nlp)
+        for one, other in pairwise(chars):
+            if other.start < one.end:
+                raise ValueError(
+                    f"the spans {_describe(one, doc)} and {_describe(other, doc)} overlap; a token "
+                    "can have one label only"
+                )
+        return doc, chars
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _are_words(doc: Doc, chars: list[CharSpan]) -> bool:
+    """Return whether each word is a span by itself, and there are no others."""
+    words = [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
+    return words == [(char.start, char.end) for char in chars]
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -184,13 +212,8 @@ def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
     return Doc(nlp.vocab, words=words, spaces=spaces)
 
 
-def _label(doc: Doc, chars: list[CharSpan], place: str, cut: list[CutSpan]) -> Labelled:
-    for one, other in pairwise(chars):
-        if other.start < one.end:
-            raise ValueError(
-                f"the spans {_describe(one, doc)} and {_describe(other, doc)} overlap; a token can "
-                "have one label only"
-            )
+def _mark(doc: Doc, chars: list[CharSpan], place: str, cut: list[CutSpan]) -> list[str]:
+    """Return the labels of tokens that are marked by spans."""
     starts = {token.idx: token.i for token in doc}
     ends = {token.idx + len(token): token.i + 1 for token in doc}
     spans = []
@@ -201,9 +224,13 @@ def _label(doc: Doc, chars: list[CharSpan], place: str, cut: list[CutSpan]) -> L
             whole = doc.char_span(char.start, char.end, alignment_mode="expand")
             tokens = "" if whole is None else ", ".join(repr(token.text) for token in whole)
             cut.append(CutSpan(place, f"{_describe(char, doc)} in the tokens {tokens}"))
+    return mark(spans, len(doc), "bio")
+
+
+def _labelled(doc: Doc, labels: list[str], place: str) -> Labelled:
     return Labelled(
         words=[token.text for token in doc],
-        labels=mark(spans, len(doc), "bio"),
+        labels=labels,
         places=[place] * len(doc),
         spaces=[bool(token.whitespace_) for token in doc],
     )

@@ -21,7 +21,7 @@ class Labelled(NamedTuple):
     """A document with a label for each token.
 
     words: The tokens.
-    labels: The label of each token.
+    labels: The label of each token; "" for whitespace.
     places: Where each token stands, for messages.
     spaces: Whether a space follows each token; None if the file doesn't tell.
     starts: Whether each token begins a sentence; None if the file doesn't tell.

@@ -27,8 +27,6 @@ def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
     if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"a list of labels is needed, not {labels!r:.80}")
     normal = dict.fromkeys(map(tagger.normal_form, labels))
-    for label in normal:
-        tagger.vocab.strings.add(label)
     new = [label for label in normal if label not in tagger.labels]
     n_outputs = tagger.model.maybe_get_dim("nO")
     is_fixed = n_outputs is not None and len(tagger.labels) > 0  # then it keeps its scheme
@@ -36,6 +34,8 @@ def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
     scheme = scheme_of([*tagger.labels, *new], setting)
     if new and scheme is not None:
         new += partners([*tagger.labels, *new], scheme)
+    for label in (*normal, *new):
+        tagger.vocab.strings.add(label)
     constrain_models(tagger, [*tagger.labels, *new], scheme)
     if new and n_outputs is not None and n_outputs < len(tagger.labels) + len(new):
         _resize(tagger, new, scheme)

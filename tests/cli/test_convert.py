@@ -174,6 +174,7 @@ def test_spans_that_cut_tokens_are_named_or_left_out(convert: Convert) -> None:
         ({"a.tsv": SENTENCES}, ["--split", "0.9,0.05,0.05"], "2 documents are too few"),
         ({"a.tsv": SENTENCES, "a.csv": "a,O\nb,B-x\n"}, [], "two files a"),
         ({"a.conllu": ""}, [], "use spacy convert"),
+        ({"a.tsv": SENTENCES}, ["-a", "two words"], "extension = 'two words' must be a name"),
         (
             {"a.jsonl": '{"text": "x", "spans": [], "answer": "ignore"}'},
             [],
@@ -197,3 +198,25 @@ def test_nothing_is_overwritten(convert: Convert) -> None:
     assert again.exit_code == 1
     assert "exists already; use --force" in again.output
     assert convert({"a.tsv": SENTENCES}, "--force").exit_code == 0
+
+
+def test_what_uncertain_writes_can_be_converted(
+    convert: Convert, run: Callable[..., Result], pipeline: str
+) -> None:
+    Path("texts.txt").write_text("The dog ate the apple\nEverybody read that book\n")
+    assert run("uncertain", pipeline, "texts.txt", "-o", "chosen.jsonl").exit_code == 0
+    result = convert({}, "chosen.jsonl", "-a", "tag")
+    assert result.exit_code == 0, result.output
+    tags = {token.text: token.tag_ for doc in docs("chosen") for token in doc}
+    assert {tags["The"], tags["dog"], tags["ate"]} == {"DET", "NN", "V"}
+
+
+def test_other_files_of_a_folder_are_left_out(convert: Convert) -> None:
+    Path("corpus").mkdir()
+    Path("corpus/README.md").write_text("# A corpus\n")
+    refused = convert({}, "corpus")
+    assert refused.exit_code == 1
+    assert "corpus has no files whose names end in .bio" in " ".join(refused.output.split())
+    Path("corpus/a.tsv").write_text(SENTENCES)
+    assert convert({}, "corpus").exit_code == 0
+    assert len(docs("a")) == 2

@@ -112,6 +112,16 @@ def test_text_between_tokens_of_the_file_is_kept(read: Read) -> None:
     assert document.labels == ["O", "O", "O", "O", "B-x"]
 
 
+def test_words_that_are_all_spans_have_their_labels_as_they_are(read: Read) -> None:
+    first = {"text": "Play  it", "spans": [[0, 4, "O"], [6, 8, "B-title"]]}
+    second = {"text": "now", "spans": [[0, 3, "NN"]]}
+    labels = [document.labels for document in read(first, second)[0]]
+    assert labels == [["O", "", "B-title"], ["NN"]]
+    third = {"text": "Play it", "spans": [[0, 4, "verb"]]}
+    labels = [document.labels for document in read(second, third)[0]]
+    assert labels == [["B-NN"], ["B-verb", "O"]]
+
+
 def test_what_was_not_annotated_is_left_out(read: Read) -> None:
     rejected = {"text": "x", "spans": [], "answer": "reject"}
     accepted = {"text": "y", "spans": [], "answer": "accept"}
