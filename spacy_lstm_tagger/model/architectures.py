@@ -175,7 +175,7 @@ def _begin_update(model: DocModel, docs: list[Doc]) -> tuple[Floats2d, Callable[
     ids = with_unknown(ids, vocabulary, config.unknown_rate)
     windows = windows_of(docs, words.is_word, config.window_length)
     Y, backprop = shim.begin_update(ids, of_tokens, windows, model.attrs["dropout_rate"])
-    if words.is_word.all():
+    if len(windows.kept) == len(words.is_word):  # no whitespace
         return Y, backprop
     is_word = model.ops.asarray(words.is_word)
     with_spaces = model.ops.alloc2f(len(is_word), Y.shape[1])
@@ -206,9 +206,9 @@ def predict_parts(model: DocModel, docs: Sequence[Doc]) -> Iterator[tuple[Ints1d
     shim = network_of(model)
     words = WordTypes(docs, shim.vector_width)
     lengths = shim.config.prediction_windows(max(map(len, docs), default=0))
-    parts = split(windows_of(docs, words.is_word, *lengths), MAX_WINDOWS)
-    predicted = shim.predict(words.keys, parts, words.ids)
-    if words.is_word.all():
+    windows = windows_of(docs, words.is_word, *lengths)
+    predicted = shim.predict(words.keys, split(windows, MAX_WINDOWS), words.ids)
+    if len(windows.kept) == len(words.is_word):  # no whitespace
         yield from predicted
         return
     tokens = numpy.flatnonzero(words.is_word)

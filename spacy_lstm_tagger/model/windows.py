@@ -25,7 +25,7 @@ def windows_of(
         windows = Windows(positions, lengths[lengths > 0], positions)
     else:
         windows = Windows(*cut(lengths, window_length, context))
-    if len(is_word) == lengths.sum():
+    if len(windows.kept) == len(is_word):
         return windows
     return windows._replace(tokens=numpy.flatnonzero(is_word)[windows.tokens])
 
