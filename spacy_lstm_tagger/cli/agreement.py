@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
+from ..pipeline.labels import labels_of
 from .assembly import Plan
 from .compact import size_of
 from .evaluation import Evaluation, evaluate
@@ -36,7 +37,8 @@ class Judgement(NamedTuple):
         are.
     labels: By attribute, rows for the labels on which the two disagree most often.
     from_text: What the two pipelines, from text, agree on: by attribute.
-    accuracy: By attribute, on gold data, if there are any.
+    accuracy: By attribute, on gold data, if there are any: of the teachers' labels, and of the
+        pupil.
     speed: Tokens per second, from text.
     size: Bytes on disk.
     """
@@ -63,8 +65,8 @@ def judge(
     pupil (Language): The pipeline that was made.
     teacher (Language): The teacher's pipeline; only what does the same as the pupil's runs.
     plan (Plan): What the components of both are.
-    examined (Sequence[Doc]): Docs that have the teacher's labels, and were not learnt from.
-    gold (Sequence[Doc]): Docs that have gold labels, if there are any.
+    examined (Sequence[Doc]): Docs with the teachers' labels that were not learnt from.
+    gold (Sequence[Doc]): The same Docs with gold labels; empty if there are none.
     known (set[str] | None): The words that were learnt from, in lower case.
     """
     agreement, labels = {}, {}
@@ -76,11 +78,14 @@ def judge(
     texts = [doc.text for doc in examined]
     with teacher.select_pipes(enable=plan.teacher_order):
         their_docs, their_speed = _run(teacher, texts)
-        accuracy = {
-            attribute: Both(*(float(evaluate(nlp, _of_vocab(gold, nlp), attribute).right.mean())
-                              for nlp in (teacher, pupil)))
-            for attribute in plan.pupils if gold
-        }  # fmt: skip
+    accuracy = {
+        attribute: Both(
+            _accuracy(examined, gold, attribute),
+            float(evaluate(pupil, _of_vocab(gold, pupil), attribute).right.mean()),
+        )
+        for attribute in plan.pupils
+        if gold
+    }
     docs, speed = _run(pupil, texts)
     return Judgement(
         agreement,
@@ -117,6 +122,16 @@ def show(judgement: Judgement) -> None:
 def _of_vocab(docs: Sequence[Doc], nlp: Language) -> list[Doc]:
     """Return annotated Docs of a pipeline's vocab: spaCy looks up there what was predicted."""
     return list(DocBin(("TAG", "POS", "MORPH"), docs=docs).get_docs(nlp.vocab))
+
+
+def _accuracy(examined: Sequence[Doc], gold: Sequence[Doc], attribute: str) -> float:
+    """Return the share of gold labels that the teachers' labels are equal to."""
+    pairs = [
+        pair
+        for docs in zip(examined, gold, strict=True)
+        for pair in zip(*(labels_of(doc, attribute) for doc in docs), strict=True)
+    ]
+    return float(numpy.mean([theirs == label for theirs, label in pairs if label]))
 
 
 def _by_words(found: Evaluation, known: set[str] | None) -> dict[str, tuple[float, int]]:

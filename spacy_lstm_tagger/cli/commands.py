@@ -229,6 +229,13 @@ def distill_cli(
         list[str] | None,
         Opt(help="Component that teaches; by default all taggers and morphologizers"),
     ] = None,
+    by_sentence: Annotated[
+        bool | None,
+        Opt(
+            "--by-sentence/--by-text",
+            help="Whether teachers read sentence by sentence; by default as in their training",
+        ),
+    ] = None,
     vectors: Annotated[str | None, Opt(help="Pipeline whose word vectors the pupil reads")] = None,
     keep: Annotated[
         list[str] | None, Opt(help="Component to keep although it is no part of tagging")
@@ -256,6 +263,7 @@ def distill_cli(
             config=config,
             size=size,
             components=component or (),
+            by_sentence=by_sentence,
             vectors=vectors,
             keep=keep or (),
             text_key=text_key,

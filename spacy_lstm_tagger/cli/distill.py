@@ -51,6 +51,7 @@ class Order:
     config: The config of the training; None for the one of this package.
     size: "fast", "tagger" or "accurate".
     components: The components that teach; all that can if there are none.
+    by_sentence: Whether teachers read texts sentence by sentence; None to do as in their training.
     vectors: Word vectors for the pupil: a pipeline that has some.
     keep: Other components of the first teacher to keep, with their encoders.
     text_key: Where JSONL files have their texts.
@@ -67,6 +68,7 @@ class Order:
     config: Path | None = None
     size: str = "tagger"
     components: Sequence[str] = ()
+    by_sentence: bool | None = None
     vectors: str | None = None
     keep: Sequence[str] = ()
     text_key: str = "text"
@@ -136,7 +138,12 @@ def prepare(order: Order) -> Lesson:
     require_paths([path for path in (order.train, order.dev, order.config) if path])
     _check_output(order)
     setup_gpu(order.use_gpu)
-    teachers = Teachers([Teacher(load_teacher(name), order.components) for name in names])
+    teachers = Teachers(
+        [
+            Teacher(load_teacher(name), order.components, by_sentence=order.by_sentence)
+            for name in names
+        ]
+    )
     first = teachers.teachers[0]
     plan = make_plan(first, order.keep)
     check_vectors(first, plan, order.vectors)
@@ -224,7 +231,8 @@ def _show_plan(lesson: Lesson) -> None:
         for attribute, component in teacher.components.items():
             name = lesson.plan.pupils.get(attribute)
             if name is not None:
-                msg.info(f"{component!r} of {teacher.name} teaches {name!r} its {attribute}")
+                way = ", sentence by sentence" if teacher.by_sentence else ""
+                msg.info(f"{component!r} of {teacher.name} teaches {name!r} its {attribute}{way}")
     if left_out := lesson.plan.left_out:
         names = ", ".join(f"{name} ({reason})" for name, reason in left_out.items())
         msg.info(f"Left out, as they are no part of tagging: {names}. Keep one by --keep NAME")

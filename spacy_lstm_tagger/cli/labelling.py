@@ -120,10 +120,15 @@ def manifest_of(teachers: Teachers, texts: Texts, gold: Sequence[Doc]) -> dict[s
         values = doc.to_array(["ORTH", *ANNOTATION.values()])
         digest.update(repr(([t.text for t in doc], values.tolist())).encode())
     return {
-        "teachers": {
-            teacher.name: {"components": teacher.components, "checksum": teacher.checksum()}
+        "teachers": [
+            {
+                "pipeline": teacher.name,
+                "components": teacher.components,
+                "by_sentence": teacher.by_sentence,
+                "checksum": teacher.checksum(),
+            }
             for teacher in teachers.teachers
-        },
+        ],
         "texts": {"number": texts.n_texts, "digest": texts.fingerprint, "limit": texts.limit},
         "gold": {"number": len(gold), "digest": digest.hexdigest()},
         "k": K,

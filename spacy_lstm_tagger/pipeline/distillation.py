@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy
 from spacy.language import Language
 from spacy.parts_of_speech import NAMES as POS_NAMES
-from spacy.pipeline import Morphologizer, SentenceRecognizer, Tagger
+from spacy.pipeline import Morphologizer, SentenceRecognizer, Sentencizer, Tagger
 from spacy.tokens import Doc
 from spacy.util import load_model
 from thinc.api import Model
@@ -23,23 +23,32 @@ from .pairing import make_doc
 from .soft_labels import Floats2d, K, store
 from .tagger import LSTMTagger
 
+SENTENCIZER = Sentencizer()
+
 
 class Teacher:
     """A trained pipeline, and its components that teach.
 
     nlp: The pipeline.
     components: The name of the component that teaches each attribute.
+    by_sentence: Whether the pipeline reads a text sentence by sentence.
     """
 
-    def __init__(self, nlp: Language, components: Sequence[str] = ()):
+    def __init__(
+        self, nlp: Language, components: Sequence[str] = (), *, by_sentence: bool | None = None
+    ):
         """Choose the components that teach.
 
         nlp (Language): The pipeline.
         components (Sequence[str]): Their names; all that can teach if there are none.
+        by_sentence (bool | None): Whether to split texts into sentences, by spaCy's `sentencizer`,
+            before the pipeline reads them. A pipeline that was trained on sentences is less
+            accurate on texts. None to do as in its training: gold_preproc = true in its config.
         RAISES: ValueError if there is no such component, if it isn't trained, if two teach the same
             attribute, or if the pipeline lacks what one listens to.
         """
         self.nlp, self.components = nlp, _find_components(nlp, components)
+        self.by_sentence = _was_by_sentence(nlp) if by_sentence is None else by_sentence
         for component in set(self.components.values()):
             _check_can_run(nlp, component)
 
@@ -66,12 +75,14 @@ class Teacher:
         if not any(map(len, docs)):
             return {a: [numpy.zeros((0, len(self.labels(a))), "float32") for _ in docs]
                     for a in self.components}  # fmt: skip
-        own = [_read_by(self.nlp, doc) for doc in docs]
+        texts = [_read_by(self.nlp, doc) for doc in docs]
+        own = [part for doc in texts for part in _sentences(doc)] if self.by_sentence else texts
+        lengths = [len(doc) for doc in own]
         for component, pipe in self.nlp.pipeline:
             attributes = [a for a, name in self.components.items() if name == component]
             if attributes:
                 scored = _score(pipe, own)
-                if [len(scores) for scores in scored] != [len(doc) for doc in docs]:
+                if [len(scores) for scores in scored] != lengths:
                     raise ValueError(
                         f"the teacher {self.name} changes the tokens before its component "
                         f"{component!r} reads them, and a pupil would read others: leave out the "
@@ -79,7 +90,9 @@ class Teacher:
                     )
             for attribute in attributes:
                 columns = _columns(pipe, attribute)
-                found[attribute] = [columns.add_up(scores) for scores in scored]
+                whole = columns.add_up(numpy.concatenate(scored))
+                ends = numpy.cumsum([len(doc) for doc in docs])[:-1]
+                found[attribute] = numpy.split(whole, ends)
             if len(found) == len(self.components):
                 return found
             own = list(pipe.pipe(own, batch_size=len(own)) if hasattr(pipe, "pipe")
@@ -276,6 +289,17 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
         return own
     words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
     return Doc(nlp.vocab, words=words, spaces=spaces)
+
+
+def _was_by_sentence(nlp: Language) -> bool:
+    """Return whether a pipeline was trained sentence by sentence, by its config."""
+    corpus = (nlp.config.get("corpora") or {}).get("train") or {}
+    return bool(corpus.get("gold_preproc"))
+
+
+def _sentences(doc: Doc) -> list[Doc]:
+    """Return the sentences of a Doc."""
+    return [sentence.as_doc() for sentence in SENTENCIZER(doc).sents]
 
 
 def _score(pipe: Any, docs: list[Doc]) -> list[Floats2d]:

@@ -246,22 +246,48 @@ def test_components_before_the_teacher_give_it_its_features(
     assert abs(first - second).max() > 1e-3
 
 
-def test_norms_are_those_of_the_teachers_tokenizer() -> None:
+@pytest.mark.parametrize("by_sentence", [False, True])
+def test_norms_are_those_of_the_teachers_tokenizer(by_sentence: bool) -> None:
     nlp, seen = spacy.blank("en"), []
     tagger = nlp.add_pipe("tagger")
     tagger.add_label("A")
 
-    @Language.component("look")
+    @Language.component(f"look_{by_sentence}")
     def look(doc: Doc) -> Doc:
         seen.extend(token.norm_ for token in doc)
         return doc
 
-    nlp.add_pipe("look", first=True)
+    nlp.add_pipe(f"look_{by_sentence}", first=True)
     nlp.initialize()
     seen.clear()
-    Teacher(nlp).probabilities([Doc(spacy.blank("xx").vocab, words=["do", "n't"],
-                                    spaces=[False, False])])  # fmt: skip
+    docs = [Doc(spacy.blank("xx").vocab, words=["do", "n't"], spaces=[False, False])]
+    Teacher(nlp, by_sentence=by_sentence).probabilities(docs)
     assert seen == ["do", "not"]
+
+
+def test_sentence_by_sentence(both: Language) -> None:
+    sentences = ["The dog ate.", "Everybody read!", "That book?", "The apple"]
+    docs = docs_of([" ".join(sentences[:3]), "", "\n", sentences[3]])
+    found = Teacher(both, by_sentence=True).probabilities(docs)
+    alone = Teacher(both).probabilities(docs_of(sentences))
+    together = Teacher(both).probabilities(docs)
+    for attribute in ("tag", "pos", "morph"):
+        assert [len(own) for own in found[attribute]] == [len(doc) for doc in docs]
+        assert_allclose(found[attribute][0], numpy.concatenate(alone[attribute][:3]), atol=1e-6)
+        assert_allclose(found[attribute][3], alone[attribute][3], atol=1e-6)
+        assert abs(found[attribute][0] - together[attribute][0]).max() > 1e-4
+
+
+@pytest.mark.parametrize("corpora", [None, {}, {"train": None}, {"train": {"gold_preproc": False}}])
+def test_whole_texts_by_default(both: Language, corpora: Any) -> None:
+    both.config["corpora"] = corpora
+    assert not Teacher(both).by_sentence
+
+
+def test_a_teacher_that_was_trained_on_sentences_reads_sentences(both: Language) -> None:
+    both.config["corpora"] = {"train": {"@readers": "spacy.Corpus.v1", "gold_preproc": True}}
+    assert Teacher(both).by_sentence
+    assert not Teacher(both, by_sentence=False).by_sentence
 
 
 def test_a_teacher_that_changes_tokens_is_refused(both: Language) -> None:
