@@ -1,11 +1,13 @@
-"""Compare accuracy and speed of trained pipelines, and draw them as points of a picture.
+"""Compare accuracy, speed and size of trained pipelines, and draw them as points of a picture.
 
-    python benchmarks/front.py CORPUS.spacy tagger=training/model-best spaCy=other/model-best \
-        --svg docs/front.svg
+    python benchmarks/front.py DEV.spacy spaCy=other/model-best tagger=training/model-best \
+        --train TRAIN.spacy --svg docs/front.svg
 
 Each pipeline is NAME=FOLDER, or NAME=PACKAGE. All read the tokens of the corpus, in batches of 128
-Docs, on one thread; they take turns, and the median of the repeats counts. Speed is that of the
-whole pipeline, without the tokenizer; so leave out what a comparison doesn't need, by --disable.
+Docs, on one thread; they take turns, and the median of the repeats counts. A pipeline that was
+trained on sentences (gold_preproc = true in its config) reads the corpus's sentences. Speed is that
+of the whole pipeline, without the tokenizer; so leave out what a comparison doesn't need, by
+--disable. Words that TRAIN.spacy doesn't have, in this case, are unseen.
 """
 
 import argparse
@@ -38,11 +40,20 @@ STYLE = """
 
 
 class Point(NamedTuple):
-    """A pipeline: its name, tokens per second, and accuracy in percent."""
+    """A pipeline: its name, tokens per second, accuracy and accuracy of unseen words in percent
+    (NaN if there are none), and size of its folder in MB.
+    """
 
     name: str
     speed: float
     accuracy: float
+    unseen: float
+    size: float
+
+
+def read(path: Path) -> list[Doc]:
+    """Read the Docs of a DocBin."""
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
 
 
 def tag(nlp: Language, words: Sequence[list[str]]) -> tuple[list[Doc], float]:
@@ -53,34 +64,60 @@ def tag(nlp: Language, words: Sequence[list[str]]) -> tuple[list[Doc], float]:
     return tagged, time.perf_counter() - start
 
 
-def accuracy_of(docs: Sequence[Doc], gold: Sequence[list[str]], attribute: str) -> float:
-    """Return the accuracy of tags or parts of speech, in percent."""
-    pairs = [
-        (str(getattr(token, f"{attribute}_")), label)
-        for doc, labels in zip(docs, gold, strict=True)
-        for token, label in zip(doc, labels, strict=True)
+def texts_for(nlp: Language, docs: Sequence[Doc]) -> list[Doc]:
+    """Return Docs as a pipeline reads them: texts, or sentences if it was trained on sentences."""
+    corpora = nlp.config.get("corpora") or {}
+    if not (corpora.get("train") or {}).get("gold_preproc"):
+        return list(docs)
+    return [sentence.as_doc() for doc in docs for sentence in doc.sents]
+
+
+def percent_right(
+    tagged: Sequence[Doc], gold: Sequence[Doc], attribute: str, known: set[str]
+) -> float:
+    """Return the accuracy of the tokens that are not among the known words, in percent."""
+    name = f"{attribute}_"
+    right = [
+        getattr(token, name) == getattr(label, name)
+        for pair in zip(tagged, gold, strict=True)
+        for token, label in zip(*pair, strict=True)
+        if getattr(label, name) and label.text not in known
     ]
-    return 100 * sum(found == label for found, label in pairs) / len(pairs)
+    return 100 * sum(right) / len(right) if right else float("nan")
 
 
 def compare(
-    pipelines: dict[str, Language], docs: Sequence[Doc], attribute: str, repeats: int
+    pipelines: dict[str, Language],
+    docs: Sequence[Doc],
+    known: set[str],
+    attribute: str,
+    repeats: int,
 ) -> list[Point]:
     """Measure the pipelines, which take turns; the first turn is not counted."""
-    words = [[token.text for token in doc] for doc in docs]
-    gold = [[str(getattr(token, f"{attribute}_")) for token in doc] for doc in docs]
-    n_tokens = sum(map(len, words))
+    gold = {name: texts_for(nlp, docs) for name, nlp in pipelines.items()}
     seconds: dict[str, list[float]] = {name: [] for name in pipelines}
-    accuracies = {}
+    tagged: dict[str, list[Doc]] = {}
     for _ in range(1 + repeats):
         for name, nlp in pipelines.items():
-            tagged, taken = tag(nlp, words)
+            words = [[token.text for token in doc] for doc in gold[name]]
+            tagged[name], taken = tag(nlp, words)
             seconds[name].append(taken)
-            accuracies[name] = accuracy_of(tagged, gold, attribute)
+    n_tokens = sum(map(len, docs))
     return [
-        Point(name, n_tokens / float(numpy.median(seconds[name][1:])), accuracies[name])
-        for name in pipelines
+        Point(
+            name,
+            n_tokens / float(numpy.median(seconds[name][1:])),
+            percent_right(tagged[name], gold[name], attribute, set()),
+            percent_right(tagged[name], gold[name], attribute, known) if known else float("nan"),
+            size_of(nlp),
+        )
+        for name, nlp in pipelines.items()
     ]
+
+
+def size_of(nlp: Language) -> float:
+    """Return the size of a pipeline's folder in MB."""
+    return sum(file.stat().st_size for file in nlp.path.rglob("*") if file.is_file()) / 1e6
 
 
 def best(points: Sequence[Point]) -> list[Point]:
@@ -145,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("corpus", type=Path, help="annotated Docs, as a DocBin")
     parser.add_argument("pipelines", nargs="+", help="NAME=FOLDER or NAME=PACKAGE")
+    parser.add_argument("--train", type=Path, help="the corpus that tells which words are unseen")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos"])
     parser.add_argument("--disable", nargs="*", default=[], help="components to leave out")
     parser.add_argument("--repeats", type=int, default=5)
@@ -154,12 +192,18 @@ def main() -> None:
     loaded = {name: spacy.load(path) for name, path in named.items()}
     for nlp in loaded.values():
         nlp.select_pipes(disable=[n for n in arguments.disable if n in nlp.pipe_names])
-    docs = list(DocBin().from_disk(arguments.corpus).get_docs(spacy.blank("xx").vocab))
+    docs = read(arguments.corpus)
+    trained_on = read(arguments.train) if arguments.train else []
+    known = {token.text for doc in trained_on for token in doc}
     with threadpool_limits(1):
-        points = compare(loaded, docs, arguments.attribute, arguments.repeats)
-    print("| pipeline | accuracy | tokens/s |\n|---|---:|---:|")
+        points = compare(loaded, docs, known, arguments.attribute, arguments.repeats)
+    print("| pipeline | accuracy | unseen words | tokens/s | speed | MB |")
+    print("|---|---:|---:|---:|---:|---:|")
     for point in points:
-        print(f"| {point.name} | {point.accuracy:.2f} | {point.speed:,.0f} |")
+        print(
+            f"| {point.name} | {point.accuracy:.2f} | {point.unseen:.2f} | {point.speed:,.0f} "
+            f"| {point.speed / points[0].speed:.1f} | {point.size:.1f} |"
+        )
     if arguments.svg is not None:
         arguments.svg.write_text(draw(points), encoding="utf8")
 
