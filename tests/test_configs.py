@@ -292,6 +292,7 @@ def test_config_differs_from_the_recommended_one_only_where_it_says(path: Path) 
 
 
 def test_the_command_distill_has_the_same_config() -> None:
+    # The command needs it where only the package is installed.
     assert CONFIG.read_bytes() == (ROOT / "configs" / "distilled.cfg").read_bytes()
 
 
@@ -317,8 +318,3 @@ def test_another_factory_is_given_on_the_command_line(
     assert weight == (0.5 if filled else 1.0)
     assert nlp.meta["performance"]["pos_acc"] > 0
     assert nlp("The dog").has_annotation("POS")
-
-
-def test_the_command_distill_trains_by_the_config_of_this_name() -> None:
-    # The command needs it where only the package is installed.
-    assert CONFIG.read_text("utf8") == (ROOT / "configs" / "distilled.cfg").read_text("utf8")
