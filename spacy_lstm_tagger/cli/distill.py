@@ -39,6 +39,10 @@ from .labelling import (
 )
 from .pupil import label_file, pupil_config
 
+MIN_STEPS, MAX_STEPS = 500, 9000
+MAX_READINGS = 20  # of texts in a training, and of gold Docs while all texts are read once
+WORDS_OF_STEP = 700  # about, while the batches grow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -144,7 +148,7 @@ def prepare(order: Order) -> Lesson:
             for name in names
         ]
     )
-    first = teachers.teachers[0]
+    first, overrides = teachers.teachers[0], order.overrides or {}
     plan = make_plan(first, order.keep)
     check_vectors(first, plan, order.vectors)
     if order.vectors and not load_pipeline(order.vectors).vocab.vectors_length:
@@ -161,20 +165,27 @@ def prepare(order: Order) -> Lesson:
         config=order.config,
         size=order.size,
         vectors=order.vectors,
-        ratio=_ratio(texts, gold) if gold else None,
+        has_gold=bool(gold),
         has_dev=bool(dev),
-        overrides=order.overrides,
+        overrides={**(suited_to(texts, gold) if order.config is None else {}), **overrides},
     )
     load_model_from_config(config, auto_fill=True)  # which raises if a setting is wrong
     return Lesson(teachers, plan, texts, gold, dev, manifest, config)
 
 
-def _ratio(texts: Texts, gold: Sequence[Doc]) -> float:
-    """Return how many texts there are for each gold Doc, if three quarters of the words that the
-    pupil reads are those of texts.
+def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
+    """Return settings of the config of this package that depend on the data: how long to train,
+    and how many texts there are for each gold Doc. Three quarters of the words that the pupil reads
+    are those of texts, or more where there are few gold Docs.
     """
-    words_of_doc = sum(map(len, gold)) / len(gold)
-    return round(3 * words_of_doc / (texts.n_words / texts.n_texts), 2)
+    n_steps = MAX_READINGS * texts.n_words // WORDS_OF_STEP
+    settings: dict[str, Any] = {"training.max_steps": min(max(MIN_STEPS, n_steps), MAX_STEPS)}
+    if gold:
+        words_of_doc = sum(map(len, gold)) / len(gold)
+        by_words = 3 * words_of_doc / (texts.n_words / texts.n_texts)
+        by_readings = texts.n_texts / len(gold) / MAX_READINGS
+        settings["corpora.train.ratio"] = round(max(by_words, by_readings), 2)
+    return settings
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -35,7 +35,7 @@ def pupil_config(
     config: Path | None = None,
     size: str = "tagger",
     vectors: str | None = None,
-    ratio: float | None = None,
+    has_gold: bool = False,
     has_dev: bool = False,
     overrides: dict[str, Any] | None = None,
 ) -> Config:
@@ -49,8 +49,7 @@ def pupil_config(
     config (Path | None): The config to begin with; None for the one of this package.
     size (str): "fast", "tagger" or "accurate".
     vectors (str | None): Word vectors: a pipeline that has some.
-    ratio (float | None): Texts for each Doc with gold labels, unless the config or the overrides
-        set it; None if there are no gold labels to learn from.
+    has_gold (bool): Whether there are gold labels to learn from.
     has_dev (bool): Whether there are gold labels to select the pupil by.
     overrides (dict | None): Settings of the config to replace.
     RAISES: ValueError if there is no such size, or if the config has no tagger.
@@ -76,9 +75,7 @@ def pupil_config(
         )
     theirs = teacher.config.interpolate()["nlp"]
     made["nlp"].update({"lang": theirs["lang"], "tokenizer": theirs["tokenizer"]})
-    if ratio is not None and (config or "corpora.train.ratio" in (overrides or {})):
-        ratio = made.get("corpora", {}).get("train", {}).get("ratio", ratio)
-    made["corpora"] = _corpora(labelled, ratio, has_dev=has_dev)
+    made["corpora"] = _corpora(made, labelled, has_gold=has_gold, has_dev=has_dev)
     made["training"]["max_epochs"] = -1
     return made
 
@@ -139,12 +136,16 @@ def _share_encoder(made: Config) -> None:
     made["nlp"]["pipeline"] = ["tok2vec", *names]
 
 
-def _corpora(labelled: Path, ratio: float | None, *, has_dev: bool) -> dict[str, Any]:
-    gold: dict[str, Any] = {"gold": None}
-    if ratio is not None:
-        gold = {"gold": str(labelled / "gold"), "ratio": ratio}
-    reader = "spacy-lstm-tagger.LabelledCorpus.v1"
-    train = {"@readers": reader, "path": str(labelled / "texts"), **gold}
+def _corpora(made: Config, labelled: Path, *, has_gold: bool, has_dev: bool) -> dict[str, Any]:
+    """Return the corpora of a folder of labelled texts, with the config's ratio of gold Docs."""
+    train: dict[str, Any] = {
+        "@readers": "spacy-lstm-tagger.LabelledCorpus.v1",
+        "path": str(labelled / "texts"),
+        "gold": str(labelled / "gold") if has_gold else None,
+    }
+    theirs = made.get("corpora", {}).get("train", {})
+    if has_gold and "ratio" in theirs:
+        train["ratio"] = theirs["ratio"]
     path = str(labelled / ("dev" if has_dev else "held_out"))
     dev = {"@readers": "spacy.Corpus.v1", "path": path, "augmenter": REFERENCE_TOKENS}
     return {"train": train, "dev": dev}

@@ -15,7 +15,8 @@ from spacy.vocab import Vocab
 from spacy_lstm_tagger import LSTMTagger
 from spacy_lstm_tagger.cli import distill as module
 from spacy_lstm_tagger.cli import pupil
-from spacy_lstm_tagger.cli.distill import split_inputs
+from spacy_lstm_tagger.cli.distill import split_inputs, suited_to
+from spacy_lstm_tagger.cli.labelling import Texts
 
 MODEL = "--components.lstm_tagger.model."
 QUICK = [
@@ -88,6 +89,25 @@ def test_gold_data_beside_the_teacher(
     assert not (out / "labelled" / "held_out").exists()
     assert "Accuracy: tag" in result.output
     assert "ONLYGOLD" in spacy.load(out / "model-best").get_pipe("tagger").labels
+
+
+@pytest.mark.parametrize(
+    "n_texts, n_gold, steps, ratio",
+    [
+        (10, 0, 500, None),  # 100 words: a minimum of steps
+        (10_000, 0, 2857, None),  # 20 times 100,000 words
+        (100_000, 0, 9000, None),
+        (10_000, 1000, 2857, 15.0),  # a quarter of the words is that of gold Docs of 50 words
+        (10_000, 10, 2857, 50.0),  # which are read 20 times for each time that the texts are read
+    ],
+)
+def test_settings_that_suit_the_data(
+    n_texts: int, n_gold: int, steps: int, ratio: float | None
+) -> None:
+    found = Texts([], "text", n_texts, 10 * n_texts, "", -1)
+    settings = suited_to(found, [Doc(Vocab(), words=["a"] * 50)] * n_gold)
+    assert settings["training.max_steps"] == steps
+    assert settings.get("corpora.train.ratio") == ratio
 
 
 def test_several_teachers(

@@ -44,10 +44,10 @@ def test_one_tagger(teacher: Language) -> None:
     assert filled["corpora"]["dev"]["path"] == str(Path("labelled/held_out"))
 
 
-@pytest.mark.parametrize("overrides, ratio", [({}, 3.5), ({"corpora.train.ratio": 7.0}, 7.0)])
+@pytest.mark.parametrize("overrides, ratio", [({}, 4.0), ({"corpora.train.ratio": 7.0}, 7.0)])
 def test_gold_data(teacher: Language, overrides: dict[str, float], ratio: float) -> None:
     config = pupil_config(
-        ONE, teacher, Path("labelled"), ratio=3.5, has_dev=True, overrides=overrides
+        ONE, teacher, Path("labelled"), has_gold=True, has_dev=True, overrides=overrides
     )
     assert config["corpora"]["train"]["gold"] == str(Path("labelled/gold"))
     assert config["corpora"]["train"]["ratio"] == ratio
