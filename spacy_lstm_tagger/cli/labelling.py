@@ -40,7 +40,7 @@ ANNOTATION = {"tag": "TAG", "pos": "POS", "morph": "MORPH"}
 class Texts(NamedTuple):
     """What the texts of some files are, after they were read once.
 
-    n_texts, n_words: How many there are, without blank ones; words are what blanks separate.
+    n_texts, n_words: How many there are, without blank ones; words as `count_words` counts them.
     fingerprint: A digest of all of them.
     limit: A text whose checksum is not greater is held out; -1 for none.
     """
@@ -84,7 +84,7 @@ def survey(
         if text.error:
             flaws.append(f"{text.where}: {text.error}")
         if _is_usable(text):
-            data, n = text.text.encode(), len(text.text.split())
+            data, n = text.text.encode(), count_words(text.text)
             digest.update(data + b"\n")
             words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
             n_texts, n_words = n_texts + 1, n_words + n
@@ -94,6 +94,14 @@ def survey(
         raise ValueError(f"there are no texts in {', '.join(map(str, paths))}: all is blank")
     limit = _limit(words_of, n_words) if hold_out else -1
     return Texts(files, text_key, n_texts, n_words, digest.hexdigest(), limit)
+
+
+def count_words(text: str) -> int:
+    """Return about how many words a text has: what blanks separate, or half of its characters if it
+    has hardly any blanks, as in Chinese.
+    """
+    n_words = len(text.split())
+    return n_words if 20 * n_words >= len(text) else len(text) // 2
 
 
 def _limit(words_of: dict[int, int], n_words: int) -> int:
@@ -174,7 +182,7 @@ def label_texts(
                 if not path.exists():
                     docs = tokenize(nlp, batch)
                     _write_shard(path, label(teachers, docs), annotate=held_out)
-                bar.update(sum(len(text.split()) for text in batch))
+                bar.update(sum(map(count_words, batch)))
         for shard, batch in enumerate(minibatch(gold, SHARD)):
             path = folder / "gold" / f"{shard:06}.spacy"
             if not path.exists():

@@ -14,6 +14,7 @@ from spacy.vocab import Vocab
 from spacy_lstm_tagger.cli import labelling
 from spacy_lstm_tagger.cli.labelling import (
     check_manifest,
+    count_words,
     label_texts,
     manifest_of,
     survey,
@@ -215,3 +216,10 @@ def test_whitespace_has_no_labels(teachers: Teachers) -> None:
     assert [token.text for token in doc] == ["The", " ", "dog"]
     assert [bool(label) for label in soft_labels(doc, "tag").best] == [True, False, True]
     assert [bool(t.tag_) for t in labelling.annotated(doc, ["tag"])] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "text, n", [("", 0), ("The dog  ate it\n", 4), ("我" * 50, 25), ("Donaudampfschifffahrt", 10)]
+)
+def test_words_are_counted_without_blanks_too(text: str, n: int) -> None:
+    assert count_words(text) == n
