@@ -93,7 +93,8 @@ class _Stream:
         with FileProgress(self._files) as bar:
             for file in self._files:
                 self._first.append(number)
-                for text in self._texts(file, bar):
+                for text in self._texts(file):
+                    bar.show(file, text.position)
                     try:
                         doc = text.to_doc(self._nlp)
                     except Exception as error:  # whatever a tokenizer raises
@@ -125,9 +126,9 @@ class _Stream:
                         found[number] = text
         return found
 
-    def _texts(self, file: Path, bar: FileProgress) -> Iterator[Text]:
+    def _texts(self, file: Path) -> Iterator[Text]:
         try:
-            yield from read_texts(file, self._text_key, lambda n_bytes: bar.show(file, n_bytes))
+            yield from read_texts(file, self._text_key)
         except (OSError, ValueError) as error:
             self.errors.append(f"{file}: {describe(error)}")
 
