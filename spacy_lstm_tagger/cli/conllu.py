@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from spacy.tokens import Doc, Token
@@ -23,18 +24,15 @@ LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # for one program or another
 
 
 class Word(NamedTuple):
-    """A token of a sentence that is no white space, and the white space after it."""
+    """A word of a Doc, and the white space after it."""
 
     token: Token
     after: str
 
 
 class Written(NamedTuple):
-    """A token as it was written: a word, or a multiword token and the words it stands for.
-
-    form: The token.
-    after: The white space after it.
-    words: The words.
+    """A token of the text, the white space after it, and its words: several if it is a multiword
+    token.
     """
 
     form: str
@@ -43,22 +41,16 @@ class Written(NamedTuple):
 
 
 def read_sentences(lines: Iterable[str], source: str) -> Iterator[Text]:
-    """Read the sentences of a file. A sentence that breaks the format says so in its `error`.
-
-    lines (Iterable[str]): The lines.
-    source (str): The name of the file.
-    YIELDS (Text): The sentences; without words if there are only comments.
+    """Yield the sentences of the lines of a file; without words if there are only comments. A
+    sentence that breaks the format says so in its `error`.
     """
     sentence: list[str] = []
-    number = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(chain(lines, [""]), 1):
         if line.strip():
             sentence.append(line.rstrip("\n"))
         elif sentence:
             yield _read_sentence(sentence, number - len(sentence), source)
             sentence = []
-    if sentence:
-        yield _read_sentence(sentence, number - len(sentence) + 1, source)
 
 
 def _read_sentence(lines: list[str], first: int, source: str) -> Text:
@@ -161,11 +153,8 @@ def annotated_columns(text: Text) -> tuple[list[str], list[str], list[str]]:
 
 
 def write_sentences(doc: Doc, text: Text, extensions: Sequence[str] = ()) -> str:
-    """Return the sentences of a Doc. One that was read from CoNLL-U keeps what the pipeline doesn't
-    write.
+    """Return the sentences of a Doc. Those read from CoNLL-U keep what the pipeline doesn't write.
 
-    doc (Doc): The Doc.
-    text (Text): The text that it was made of.
     extensions (Sequence[str]): Attributes of tokens, `token._.NAME`, that go to the column MISC.
     """
     keys = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
@@ -183,11 +172,9 @@ def write_sentences(doc: Doc, text: Text, extensions: Sequence[str] = ()) -> str
 def write_failure(
     text: Text, message: str, written: Collection[int], extensions: Sequence[str] = ()
 ) -> str:
-    """Return a sentence for a text that could not be tagged, with a comment that says why.
+    """Return a text that could not be tagged as one sentence, with a comment that says why.
 
-    text (Text): The text.
-    message (str): What went wrong.
-    written (Collection[int]): The columns that the pipeline would have written: they are empty.
+    written (Collection[int]): The columns that the pipeline would have written; they are empty.
     extensions (Sequence[str]): What it would have written to the column MISC.
     """
     comment = f"# error = {message}"
@@ -246,9 +233,7 @@ def _sentence_lines(
 def _updated_lines(
     lines: list[str], doc: Doc, keys: dict[int, str], labels: dict[str, list[str]]
 ) -> Iterator[str]:
-    """Yield the lines of a sentence with what the pipeline wrote; a word that it left alone keeps
-    what it had.
-    """
+    """Yield the lines of a sentence with the pipeline's annotation in the place of the old one."""
     tokens = iter(doc)
     numbers = {token.i: token.i + 1 for token in doc}
     for line in lines:
@@ -263,7 +248,7 @@ def _updated_lines(
 
 
 def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) -> str:
-    """Return what the pipeline wrote for a token; "" if it wrote nothing."""
+    """Return the pipeline's annotation of a token; "" for none."""
     if key == "MORPH":
         return str(token.morph) or ("_" if token.has_morph() else "")
     if column == HEAD and token.dep:
@@ -277,7 +262,7 @@ def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) ->
 
 
 def _misc_with(misc: str, labels: dict[str, str]) -> str:
-    """Return the column MISC with other labels; without those that are empty."""
+    """Return the column MISC with labels in the place of the old ones; empty labels are removed."""
     if not labels:
         return misc
     items = [item for item in misc.split("|") if item.partition("=")[0] not in (*labels, "_")]
@@ -286,7 +271,7 @@ def _misc_with(misc: str, labels: dict[str, str]) -> str:
 
 
 def _cell_of(value: str) -> str:
-    """Return a value without what ends a cell or a line."""
+    """Return a value with spaces for tabs and ends of lines."""
     return re.sub(rf"[\t{LINE_ENDS}]+", " ", value)
 
 

@@ -31,17 +31,12 @@ def write_uncertain(
     text_key: str = "text",
     force: bool = False,
 ) -> list[Uncertain]:
-    """Choose sentences, and write them to a JSONL file, the least sure first.
+    """Choose sentences or tokens, and write them to a JSONL file, the least sure first. The
+    arguments are those of the command and of `uncertain`.
 
-    pipeline (str): Name or path.
-    paths (list[Path]): Files, or folders of files.
-    output (Path): The file to write.
-    text_key (str): Where JSONL files have their texts.
-    force (bool): Whether to overwrite.
-    RETURNS (list[Uncertain]): The chosen.
+    RETURNS (list[Uncertain]): The chosen ones.
     RAISES: ValueError if something is missing, wrong or would be overwritten; nothing is written
-        then. If only some texts can't be read, after the others are written. The other settings:
-        see `uncertain`.
+        then. If only some texts can't be read, the others are written first.
     """
     require_free([output], force=force)
     files = [path for path, _ in find_files(paths) if path.resolve() != output.resolve()]
@@ -64,13 +59,11 @@ def write_uncertain(
     with output.open("w", encoding="utf8", newline="\n") as file:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     _tell(chosen)
-    if stream.errors:
-        msg.info(f"Wrote {len(chosen)} of the least sure to {output}")
-        for error in stream.errors[1:N_SHOWN]:
-            msg.warn(printable(error))
-        n_errors = len(stream.errors)
+    (msg.info if stream.errors else msg.good)(f"Wrote {len(chosen)} of the least sure to {output}")
+    for error in stream.errors[1:N_SHOWN]:
+        msg.warn(printable(error))
+    if n_errors := len(stream.errors):
         raise ValueError(f"{n_errors:,} texts or files could not be read. {stream.errors[0]}")
-    msg.good(f"Wrote {len(chosen)} of the least sure to {output}")
     return chosen
 
 
@@ -134,12 +127,8 @@ class _Stream:
 
 
 def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str, Any]:
-    """Return a chosen sentence, or token, as annotation tools read it: Prodigy the keys "tokens",
+    """Return a chosen sentence or token as annotation tools read it: Prodigy the keys "tokens",
     "spans" and "meta", doccano the key "label". All offsets are characters of "text".
-
-    found (Uncertain): The sentence.
-    text (Text): The text that it is from.
-    origin (dict[str, Any]): Where that text is from, for "meta".
     """
     written, places, start_char = _as_written(found, text)
     tokens, spans = [], []
@@ -160,19 +149,18 @@ def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str,
 
 
 def _as_written(found: Uncertain, text: Text) -> tuple[str, list[tuple[int, int]], int]:
-    """Return the text of a sentence as it was written, the places of its tokens in it, and where it
-    begins in its text. Words of a file can have other places than in the Doc.
+    """Return a sentence as it was written, the places of its tokens in it, and where it begins in
+    its text. If the file has words, these can have other places than in the Doc.
     """
-    ends = list(accumulate(len(word) + len(space) for word, space in found.sentence))
-    written = "".join(word + space for word, space in found.sentence[:-1]) + found.sentence[-1][0]
-    starts = [0, *ends[:-1]]
-    places = [(i, i + len(word)) for i, (word, _) in zip(starts, found.sentence, strict=True)]
+    words = [word for word, _ in found.sentence]
+    starts = accumulate((len(word + space) for word, space in found.sentence), initial=0)
+    places = [(i, i + len(word)) for i, word in zip(starts, words, strict=False)]
+    written = "".join(map("".join, found.sentence))[: places[-1][1]]
     if text.words is None or text.spaces is None or text.places is None:
         return written, places, found.start_char
     lengths = (len(word) + bool(s) for word, s in zip(text.words, text.spaces, strict=True))
-    starts = [0, *accumulate(lengths)]
-    first = bisect_left(starts, found.start_char)
-    if text.words[first : first + len(places)] != [word for word, _ in found.sentence]:
+    first = bisect_left(list(accumulate(lengths, initial=0)), found.start_char)
+    if text.words[first : first + len(places)] != words:
         return written, places, found.start_char  # as the pipeline changed the tokens
     in_text = text.places[first : first + len(places)]
     begin, end = in_text[0][0], in_text[-1][1]
@@ -182,7 +170,7 @@ def _as_written(found: Uncertain, text: Text) -> tuple[str, list[tuple[int, int]
 def _tell(chosen: list[Uncertain]) -> None:
     rows = []
     for found in chosen[:N_SHOWN]:
-        text = "".join(word + space for word, space in found.sentence).strip()
+        text = "".join(map("".join, found.sentence)).strip()
         if found.token is not None:
             text = f"{found.sentence[found.token][0]} ({found.labels[found.token]}) in: {text}"
         rows.append((f"{found.score:.3f}", text[:70]))
