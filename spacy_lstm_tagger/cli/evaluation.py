@@ -15,7 +15,7 @@ from spacy.util import minibatch
 from ..pipeline.labels import labels_of, score_labels
 from ..pipeline.pairing import describe, make_doc, run_pipeline
 from ..pipeline.tagger import LSTMTagger
-from .io import progress
+from .io import networks_of, progress
 
 BATCH_SIZE = 128
 NOT_TAGGED = "(none)"  # the label of tokens that a pipeline left without one
@@ -69,7 +69,7 @@ def evaluate(
 
     nlp (Language): The pipeline. From now on its taggers of this attribute store probabilities.
     references (Sequence[Doc]): The annotated Docs.
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     own_tokens (bool): Whether the pipeline tokenizes the texts. Only tokens that are also in the
         corpus are scored then. By default, and for Docs whose spaces are unknown, the pipeline gets
         the tokens of the corpus.
@@ -157,13 +157,7 @@ def known_words(nlp: Language) -> set[str] | None:
     """Return the words, in lower case, that a pipeline's models learnt; None if no model has a
     vocabulary.
     """
-    words: set[str] = set()
-    for _, pipe in nlp.pipeline:
-        model: Any = getattr(pipe, "model", None)
-        for node in model.walk() if model is not None else ():
-            for shim in node.shims:
-                words.update(getattr(getattr(shim, "vocabulary", None), "words", ()))
-    return words or None
+    return {word for network in networks_of(nlp) for word in network.vocabulary.words} or None
 
 
 def word_counts(docs: Iterable[Doc]) -> Counter[str]:
@@ -177,9 +171,6 @@ def bootstrap_interval(
     """Return a confidence interval of an accuracy, by resampling sentences (Efron 1979).
 
     right, total (Ints): (sentences,) number of right tokens, and of all tokens.
-    n_samples (int): Number of bootstrap samples.
-    level (float): Confidence level.
-    seed (int): Seed of the random numbers.
     RETURNS (tuple[float, float]): The lower and the upper bound.
     """
     n = len(total)
@@ -199,8 +190,6 @@ def permutation_p(
     """Return the p-value of a paired permutation test over sentences (Yeh 2000).
 
     first, second (Ints): (sentences,) number of right labels of each tagger.
-    n_permutations (int): Number of random permutations.
-    seed (int): Seed of the random numbers.
     RETURNS (float): How often permuted counts differ as much as the real ones.
     """
     differences = (first - second).astype("float32")

@@ -119,9 +119,7 @@ def by_doc(scored: Evaluation) -> list[Figures]:
 
 
 def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
-    """Return precision, recall and F1 of each label (for morph, of each feature), with the number
-    of its tokens. The label with most errors comes first.
-    """
+    """Return the `label_rows` of the labels or, for morph, of the features."""
     n_gold: Counter[str] = Counter()
     n_predicted: Counter[str] = Counter()
     n_both: Counter[str] = Counter()
@@ -131,16 +129,32 @@ def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
         n_gold.update(dict.fromkeys(golds, n))
         n_predicted.update(dict.fromkeys(predictions, n))
         n_both.update(dict.fromkeys(golds & predictions, n))
-    rows = []
-    for label in n_gold | n_predicted:
-        precision = n_both[label] / n_predicted[label] if n_predicted[label] else 0.0
-        recall = n_both[label] / n_gold[label] if n_gold[label] else 0.0
-        f = 2 * n_both[label] / (n_gold[label] + n_predicted[label])
-        missed, extra = n_gold[label] - n_both[label], n_predicted[label] - n_both[label]
-        row: Figures = {"label": label, "tokens": n_gold[label], "missed": missed, "extra": extra}
-        rows.append({**row, "precision": precision, "recall": recall, "f": f})
-    rows.sort(key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"]))
-    return rows
+    return label_rows(n_gold, n_predicted, n_both)
+
+
+def label_rows(
+    n_gold: Counter[str], n_predicted: Counter[str], n_right: Counter[str]
+) -> list[Figures]:
+    """Return the `scores` of each label; the label with most errors comes first."""
+    rows: list[Figures] = [
+        {"label": label, "meaning": "", **scores(n_gold[label], n_predicted[label], n_right[label])}
+        for label in n_gold | n_predicted
+    ]
+    return sorted(
+        rows, key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"])
+    )
+
+
+def scores(n_gold: int, n_predicted: int, n_right: int) -> Figures:
+    """Return precision, recall and F1; "tokens" are the gold ones, or gold spans."""
+    return {
+        "tokens": n_gold,
+        "missed": n_gold - n_right,
+        "extra": n_predicted - n_right,
+        "precision": n_right / n_predicted if n_predicted else 0.0,
+        "recall": n_right / n_gold if n_gold else 0.0,
+        "f": 2 * n_right / (n_gold + n_predicted) if n_gold + n_predicted else 0.0,
+    }
 
 
 def _parts(label: str, attribute: str) -> set[str]:

@@ -12,9 +12,11 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
+from thinc.api import Model
 from tqdm import tqdm
 from wasabi import msg
 
+from ..model.shim import NetworkShim
 from ..pipeline.labels import has_labels, labels_of_words
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
@@ -34,6 +36,19 @@ def load_pipeline(name: str) -> Language:
     if not Path(name).exists() and not spacy.util.is_package(name):
         raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
     return spacy.load(name)
+
+
+def nodes_of(pipe: object) -> list[Model]:
+    """Return the nodes of a component's model; none if it has no model."""
+    model = getattr(pipe, "model", None)
+    return list(model.walk()) if isinstance(model, Model) else []
+
+
+def networks_of(nlp: Language) -> list[NetworkShim]:
+    """Return the trained networks of a pipeline that are of this package."""
+    nodes = (node for _, pipe in nlp.pipeline for node in nodes_of(pipe))
+    shims = (shim for node in nodes for shim in node.shims)
+    return [shim for shim in shims if isinstance(shim, NetworkShim) and not shim.is_empty]
 
 
 def require_paths(paths: Iterable[Path]) -> None:

@@ -20,8 +20,8 @@ class Number(NamedTuple):
 
 
 def read_records(lines: Iterable[str], source: str, text_key: str) -> Iterator[Text]:
-    """Yield the texts of the lines of a file, each under the key `text_key` of a JSON object. A line
-    without a text says so in its `error`.
+    """Yield the texts that the JSON objects of lines have under `text_key`. A line without a text
+    says so in its `error`.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -59,17 +59,12 @@ def write_report(
     own_tokens: bool = False,
     force: bool = False,
 ) -> Report:
-    """Write a page about one or two pipelines, and a JSON file with its figures.
+    """Write a page about one or two pipelines, and a JSON file with its figures. The arguments are
+    those of the command.
 
     pipelines (list[str]): Names or paths. The first needs an `lstm_tagger`; in the second, any
         component can write the same attribute.
-    corpus (Path): The annotated corpus.
     output (Path): The page. The JSON file has the same name with the suffix ".json".
-    train (Path | None): The training corpus.
-    log (Path | None): The log of the training.
-    component (str | None): Name of the component; None for the first `lstm_tagger`.
-    own_tokens (bool): Whether to score the tokens of the pipelines, not those of the corpus.
-    force (bool): Whether to overwrite existing files.
     RETURNS (Report): The figures.
     RAISES: ValueError if input is missing or output exists. Nothing is written then.
     """

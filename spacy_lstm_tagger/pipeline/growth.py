@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
-    """Add labels to a component and its model; no prediction changes until they are trained.
+    """Add labels that a component lacks to it and its model; no prediction changes until they are
+    trained.
 
-    tagger (LSTMTagger): The component.
-    labels (Iterable[str]): The labels; those that it has are left out.
     RETURNS (int): How many were added, with the other labels of their spans.
     RAISES: ValueError if they are not strings, not labels of its attribute or of its scheme, or if
         the model can't get more labels; the component stays as it was.

@@ -46,7 +46,6 @@ class MarkedSpan(NamedTuple):
 def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
     """Return the scheme that labels have by a setting.
 
-    labels (Iterable[str]): The labels.
     setting (str | None): "auto" for the scheme that is found, or a scheme; None for none.
     RETURNS (str | None): "bio", "bilou", "bioes" or None.
     RAISES: ValueError if there are labels that are none of the scheme.
@@ -65,7 +64,6 @@ def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
 def find_scheme(labels: Iterable[str]) -> str | None:
     """Find the scheme of a set of labels.
 
-    labels (Iterable[str]): The labels.
     RETURNS (str | None): "bio", "bilou" or "bioes"; None if some labels belong to no scheme or to
         different ones, or if all are O.
     """
