@@ -140,11 +140,16 @@ def _read(
     batch_size: int,
     on_error: Callable[[int, Exception], object] | None,
 ) -> Iterator[_Text]:
-    """Yield each text that is not empty."""
+    """Score each text that is not empty."""
     name, tagger = find_tagger(nlp, component)
+
+    def make(numbered: tuple[int, str | Doc]) -> Doc:
+        text = numbered[1]
+        return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
+
     numbered = enumerate(texts)
     while batch := list(islice(numbered, batch_size)):
-        docs = run_pipeline(nlp, batch, lambda item: _make_doc(nlp, item[1]), disable=[name])
+        docs = run_pipeline(nlp, batch, make, disable=[name])
         for (number, _), found in zip(batch, _probabilities(tagger, docs), strict=True):
             if not isinstance(found, Exception):
                 if len(found[0]):
@@ -153,10 +158,6 @@ def _read(
                 raise found
             else:
                 on_error(number, found)
-
-
-def _make_doc(nlp: Language, text: str | Doc) -> Doc:
-    return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
 
 
 def _probabilities(

@@ -35,7 +35,9 @@ def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
         new += partners([*tagger.labels, *new], scheme)
     for label in (*normal, *new):
         tagger.vocab.strings.add(label)
-    constrain_models(tagger, [*tagger.labels, *new], scheme)
+    pairs = None if scheme is None else allowed_pairs([*tagger.labels, *new], scheme)
+    for model in tagger.models:
+        constrain(model, pairs)
     if new and n_outputs is not None and n_outputs < len(tagger.labels) + len(new):
         _resize(tagger, new, scheme)
     tagger.cfg["labels"].extend(new)
@@ -52,13 +54,6 @@ def _resize(tagger: "LSTMTagger", new: Sequence[str], scheme: str | None) -> Non
     n_labels = len(tagger.labels) + len(new)
     for model in tagger.models:
         model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
-
-
-def constrain_models(tagger: "LSTMTagger", labels: Sequence[str], scheme: str | None) -> None:
-    """Let the models of a component exclude sequences of labels that break a scheme."""
-    pairs = None if scheme is None else allowed_pairs(labels, scheme)
-    for model in tagger.models:
-        constrain(model, pairs)
 
 
 def labels_of_examples(tagger: "LSTMTagger", examples: list[Example]) -> list[str]:

@@ -29,11 +29,6 @@ def check_widths(model: DocModel, nlp: Language) -> None:
             )
 
 
-def encoder_names(model: DocModel, nlp: Language) -> set[str]:
-    """Return the names of the components of a pipeline that a model listens to."""
-    return {name for name, _, _ in _linked(model, nlp)}
-
-
 def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
     """Raise a ValueError if a Doc lacks the vectors that a listener reads, `doc.tensor`; spaCy
     would use zeros.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -146,8 +147,8 @@ def _why_dropped(nlp: Language, doc: Doc, disable: Collection[str]) -> str:
     """Say which component failed on a Doc that an error handler dropped silently."""
     for name, component in nlp.pipeline:
         if name not in disable:
-            is_piped = hasattr(component, "pipe")
-            docs = list(component.pipe([doc])) if is_piped else [component(doc)]
+            pipe = getattr(component, "pipe", partial(map, component))
+            docs = list(pipe([doc]))
             if not docs:
                 return f"the component {name!r} failed, and the error handler dropped it"
             doc = docs[0]

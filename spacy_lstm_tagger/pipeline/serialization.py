@@ -30,11 +30,11 @@ SAVED = ("attribute", "labels", "lexicon")
 
 
 class Loaded(NamedTuple):
-    """What was read of a component, and can be taken.
+    """The checked state of a component, not yet assigned to it.
 
     cfg: The labels and the lexicon; empty if they are excluded.
-    model: The model to fill: the component's own, or a copy to replace it.
-    message: What Thinc wrote of the model; None if it is excluded.
+    model: The model to fill: that of the component, or a copy to replace it.
+    message: The serialized model; None if it is excluded.
     pairs: The pairs of labels that their scheme allows; None if they have no scheme.
     """
 
@@ -88,11 +88,12 @@ def from_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
         _take(tagger, loaded)
 
 
-def check_labels(model: DocModel, labels: Sequence[str]) -> None:
+def check_labels(n_outputs: int | None, labels: Sequence[str]) -> None:
     """Raise a ValueError if a model scores another number of labels than there are, as only one of
     the two was loaded.
     """
-    _check_number(model.maybe_get_dim("nO"), labels)
+    if n_outputs not in (None, len(labels)):
+        raise ValueError(f"its model has {n_outputs} labels, and its cfg {len(labels)}")
 
 
 def _names(exclude: Iterable[str]) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ def _save(
 def _check(
     tagger: Tagger, files: Mapping[str, bytes], exclude: Collection[str], folder: Path | None = None
 ) -> Loaded:
-    """Return what can be taken from the files of a component. Nothing is changed yet."""
+    """Check the files of a component, before anything is changed."""
     for name in ("cfg", "model"):
         if name not in files and name not in exclude:
             raise ValueError(f"there is no {name!r}")
@@ -139,7 +140,7 @@ def _check(
     scheme = scheme_of(labels, tagger.cfg["scheme"])
     pairs = None if scheme is None else allowed_pairs(labels, scheme)
     if "model" in exclude:
-        check_labels(model, labels)
+        check_labels(model.maybe_get_dim("nO"), labels)
         return Loaded(cfg, model, None, pairs)
     if folder is not None:
         check_encoders(saved.get("encoders", {}), folder)
@@ -149,7 +150,7 @@ def _check(
             join_transitions(model)
     message = _open_model(files["model"], model)
     if "cfg" not in exclude or labels:
-        _check_number(message["nodes"][0]["dims"].get("nO"), labels)
+        check_labels(message["nodes"][0]["dims"].get("nO"), labels)
     return Loaded(cfg, model, message, pairs)
 
 
@@ -167,11 +168,6 @@ def _fill(model: Model, message: dict[str, Any]) -> None:
         for shim, state in zip(node.shims, states, strict=True):
             shim.from_bytes(state)  # networks come first, as they can still refuse
     model.from_dict({**message, "shims": [[] for _ in nodes]})
-
-
-def _check_number(n_labels: int | None, labels: Sequence[str]) -> None:
-    if n_labels not in (None, len(labels)):
-        raise ValueError(f"its model has {n_labels} labels, and its cfg {len(labels)}")
 
 
 def _checksum(contents: Mapping[str, Any], model: bytes) -> int:
@@ -218,7 +214,7 @@ def _model_bytes(model: DocModel) -> bytes:
 
 
 def _open_model(data: bytes, model: Model) -> dict[str, Any]:
-    """Return what Thinc wrote of a model, if it has the structure and the sizes of this one."""
+    """Deserialize a model; ValueError if it hasn't the structure and the sizes of this one."""
     message = convert_recursive(is_xp_array, model.ops.asarray, srsly.msgpack_loads(data))
     if model.can_from_dict(message, strict=False):
         _check_params(message, model.ops.xp)

@@ -436,14 +436,14 @@ class LSTMTagger(Tagger):
             yield from docs
 
     def _allowed(self, docs: list[Doc], labels: tuple[str, ...]) -> Bools2d | None:
-        """Return the labels that each token can have, if the model can read the Docs."""
+        """Return the labels that each token can have; ValueError if the model can't read a Doc."""
         with self._named_in_errors():
             for doc in docs:
                 if not isinstance(doc, Doc):
                     raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
             check_read(self.model, docs)
             if not labels:  # otherwise, the model may be getting more of them just now
-                serialization.check_labels(self.model, labels)
+                serialization.check_labels(self.model.maybe_get_dim("nO"), labels)
             return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, labels, self.normal_form
             )
