@@ -14,6 +14,7 @@ from wasabi import msg
 from ..model.compaction import DROPPED
 from ..model.shim import has_network
 from ..pipeline.labels import FACTORIES
+from ..pipeline.pairing import bare_copy
 from ..pipeline.tagger import LSTMTagger
 from .assembly import rebuild
 from .io import find_files, load_pipeline, networks_of, nodes_of, progress, read_texts
@@ -100,12 +101,9 @@ def size_of(path: Path) -> int:
 
 
 def _labels(nlp: Language, docs: Sequence[Doc]) -> NDArray[Any]:
-    """Return (tokens, attributes) what a pipeline writes to copies of Docs."""
+    """Return (tokens, attributes) the annotation that a pipeline gives to copies of Docs."""
     keys: list[int | str] = [attribute.upper() for attribute in FACTORIES]
-    copies = (
-        Doc(nlp.vocab, words=[t.text for t in doc], spaces=[bool(t.whitespace_) for t in doc])
-        for doc in docs
-    )
+    copies = (bare_copy(doc, nlp.vocab) for doc in docs)
     arrays = [doc.to_array(keys) for doc in nlp.pipe(copies, batch_size=BATCH_SIZE)]
     return numpy.concatenate([*arrays, numpy.zeros((0, len(keys)), dtype="uint64")])
 

@@ -13,7 +13,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from ..pipeline.labels import labels_of, score_labels
-from ..pipeline.pairing import describe, make_doc, run_pipeline
+from ..pipeline.pairing import bare_copy, describe, make_doc, run_pipeline
 from ..pipeline.tagger import LSTMTagger
 from .io import networks_of, progress
 
@@ -128,9 +128,7 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
     def make(reference: Doc) -> Doc:
         if own_tokens and not reference.has_unknown_spaces:
             return make_doc(nlp, reference.text)
-        words = [token.text for token in reference]
-        spaces = [bool(token.whitespace_) for token in reference]
-        return Doc(nlp.vocab, words=words, spaces=spaces)
+        return bare_copy(reference, nlp.vocab)
 
     for batch in minibatch(references, BATCH_SIZE):
         for doc, reference in zip(run_pipeline(nlp, batch, make), batch, strict=True):

@@ -22,11 +22,8 @@ class WordReader:
     """
 
     def __init__(self, model: DocModel, vocab: Vocab):
-        """Prepare a model.
-
-        model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
-        vocab (Vocab): The vocab with the static vectors, if the model reads any.
-        RAISES: ValueError if the model can't read word by word, or has no weights yet.
+        """Prepare a tagger's model; `vocab` has the static vectors, if it reads any. ValueError if
+        it can't read word by word, or has no weights yet.
         """
         shim = _left_to_right(model)
         prepared = shim.prepare()

@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.pipeline.transition_parser import Parser
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 Text = TypeVar("Text")
 
@@ -67,6 +68,12 @@ def make_doc(nlp: Language, text: str) -> Doc:
     doc = Doc.from_docs(pieces, ensure_whitespace=False)
     assert doc is not None  # as there are pieces
     return doc
+
+
+def bare_copy(doc: Doc, vocab: Vocab) -> Doc:
+    """Return a Doc with the same words and spaces, without annotation."""
+    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+    return Doc(vocab, words=words, spaces=spaces)
 
 
 def token_places(doc: Doc, text: str) -> list[tuple[int, int]]:

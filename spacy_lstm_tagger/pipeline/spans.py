@@ -15,6 +15,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..model.types import Bools2d
+from .pairing import bare_copy
 
 
 class Prefixes(NamedTuple):
@@ -250,8 +251,7 @@ def score_spans(
 
 def _with_spans(doc: Doc, labels: Sequence[str | None], key: str) -> Doc:
     """Return a Doc of the same tokens with the spans that labels mark."""
-    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
-    marked = Doc(doc.vocab, words=words, spaces=spaces)
+    marked = bare_copy(doc, doc.vocab)
     spans = doc_spans(marked, labels)
     if key == "ents":
         unknown = [i for i, label in enumerate(labels) if not label and not doc[i].is_space]
