@@ -7,13 +7,13 @@ from typing import Any, NamedTuple, cast
 import numpy
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import minibatch
 
 from ..pipeline.labels import labels_of, score_labels
 from ..pipeline.pairing import bare_copy, describe, make_doc, run_pipeline
+from ..pipeline.probabilities import confidences
 from ..pipeline.tagger import LSTMTagger
 from .io import networks_of, progress
 
@@ -141,14 +141,9 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
 def _confidence(doc: Doc, attribute: str) -> list[float]:
     """Return the probability of each token's label; NaN without probabilities."""
     name = f"{attribute}_probabilities"
-    probabilities = doc._.get(name) if Doc.has_extension(name) else None
-    if probabilities is None:
+    if not Doc.has_extension(name) or doc._.get(name) is None:
         return [float("nan")] * len(doc)
-    ids = {label: i for i, label in enumerate(doc._.get(f"{attribute}_labels"))}
-    if attribute == "morph":
-        ids.setdefault("", ids.get(Morphology.EMPTY_MORPH, -1))
-    chosen = [ids.get(label, -1) for label in labels_of(doc, attribute)]
-    return [float(row[i]) if i >= 0 else 0.0 for row, i in zip(probabilities, chosen, strict=True)]
+    return confidences(doc, attribute)
 
 
 def known_words(nlp: Language) -> set[str] | None:

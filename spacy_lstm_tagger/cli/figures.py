@@ -17,8 +17,12 @@ N_CONFUSIONS, N_EXAMPLES = 20, 5
 N_SUSPECTS, N_DOCS, N_DIFFERENCES = 200, 20, 30
 SURE = 0.9  # a gold label is suspect if another label is this probable
 CONTEXT = 12  # words shown on either side
-FREQUENCIES = [0, 1, 2, 10, 100, 1000]
-LENGTHS = [1, 6, 11, 21, 41]
+# Groups of words by frequency and by length of sentence, under their smallest values.
+FREQUENCIES = {
+    **{0: "never", 1: "once", 2: "2 to 9", 10: "10 to 99", 100: "100 to 999"},
+    1000: "1,000 or more",
+}
+LENGTHS = {1: "1 to 5", 6: "6 to 10", 11: "11 to 20", 21: "21 to 40", 41: "41 or more"}
 
 
 def overall(scored: Evaluation) -> Figures:
@@ -81,28 +85,18 @@ def by_frequency(scored: Evaluation, frequencies: Mapping[str, int] | None) -> l
     if frequencies is None:
         return []
     values = [frequencies.get(word.lower(), 0) for word in scored.words]
-    names = ["never", "once", *_ranges(FREQUENCIES)[2:]]
-    return _grouped_in_ranges(scored, values, FREQUENCIES, names)
+    return _grouped_by_size(scored, values, FREQUENCIES)
 
 
 def by_length(scored: Evaluation) -> list[Figures]:
     """Return the accuracy of words by the length of their sentences."""
     lengths = numpy.asarray([len(words) for words in scored.sentences])
-    return _grouped_in_ranges(scored, lengths[scored.sentence], LENGTHS, _ranges(LENGTHS))
+    return _grouped_by_size(scored, lengths[scored.sentence], LENGTHS)
 
 
-def _ranges(starts: list[int]) -> list[str]:
-    """Return the names of ranges of numbers, the last one without an end."""
-    pairs = zip(starts, (start - 1 for start in starts[1:]), strict=False)
-    names = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in pairs]
-    return [*names, f"{starts[-1]:,} or more"]
-
-
-def _grouped_in_ranges(
-    scored: Evaluation, values: Any, starts: list[int], names: list[str]
-) -> list[Figures]:
-    keys = numpy.searchsorted(starts, numpy.asarray(values), side="right") - 1
-    return grouped(scored, keys, names)
+def _grouped_by_size(scored: Evaluation, values: Any, groups: dict[int, str]) -> list[Figures]:
+    keys = numpy.searchsorted([*groups], values, side="right") - 1
+    return grouped(scored, keys, [*groups.values()])
 
 
 def by_doc(scored: Evaluation) -> list[Figures]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
 from itertools import groupby, islice
+from os.path import exists
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -172,7 +173,7 @@ def _tasks(
                 f"{source} would be overwritten by its own output; name another folder"
             )
         tasks[target] = Task(source, target)
-    present = [target for target in tasks if _is_there(target)]
+    present = [target for target in tasks if exists(target)]  # False for a name that is too long
     if present and not (resume or force):
         raise ValueError(
             f"{present[0]} exists already; use --force to overwrite it, or --resume to go on with "
@@ -183,13 +184,6 @@ def _tasks(
         for target in present:
             del tasks[target]
     return list(tasks.values())
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # its name is too long, as will be said in its turn
-        return False
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,11 @@
 """The command `uncertain`: choose the sentences to annotate next."""
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -41,92 +41,74 @@ def write_uncertain(
     require_free([output], force=force)
     files = [path for path, _ in find_files(paths) if path.resolve() != output.resolve()]
     nlp = load_pipeline(pipeline)
-    stream = _Stream(nlp, files, text_key)
+    errors: list[str] = []
+    failed: dict[int, str] = {}
     chosen = uncertain(
         nlp,
-        stream.docs(),
+        _docs(nlp, files, text_key, errors),
         n,
         level=level,
         measure=measure,
         component=component,
-        on_error=stream.add_error,
+        on_error=lambda number, error: failed.update({number: describe(error)}),
     )
+    texts = _read_again(files, text_key, {*failed, *(found.text for found in chosen)})
+    for number, error in failed.items():
+        source, place, _ = texts[number]
+        errors.append(f"{source}, text {place}: {error}")
     if not chosen:
-        raise ValueError(". ".join(["the files have no texts", *stream.errors[:1]]))
-    texts = stream.read_again({found.text for found in chosen})
-    records = [to_record(found, texts[found.text], stream.origin(found.text)) for found in chosen]
+        raise ValueError(". ".join(["the files have no texts", *errors[:1]]))
+    records = [to_record(found, *texts[found.text]) for found in chosen]
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", encoding="utf8", newline="\n") as file:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     _tell(chosen)
-    (msg.info if stream.errors else msg.good)(f"Wrote {len(chosen)} of the least sure to {output}")
-    for error in stream.errors[1:N_SHOWN]:
+    (msg.info if errors else msg.good)(f"Wrote {len(chosen)} of the least sure to {output}")
+    for error in errors[1:N_SHOWN]:
         msg.warn(printable(error))
-    if n_errors := len(stream.errors):
-        raise ValueError(f"{n_errors:,} texts or files could not be read. {stream.errors[0]}")
+    if n_errors := len(errors):
+        raise ValueError(f"{n_errors:,} texts or files could not be read. {errors[0]}")
     return chosen
 
 
-class _Stream:
-    """The texts of some files, numbered.
+class _Numbered(NamedTuple):
+    """A text, its file, and its number there, counted from 1."""
 
-    errors: What could not be read.
-    """
+    source: Path
+    number: int
+    text: Text
 
-    def __init__(self, nlp: Language, files: list[Path], text_key: str):
-        self.errors: list[str] = []
-        self._nlp = nlp
-        self._files = files
-        self._text_key = text_key
-        self._first: list[int] = []  # the number of the first text of each file
 
-    def docs(self) -> Iterator[Doc]:
-        """Yield a Doc of each text; an empty one if it can't be read."""
-        number = 0
-        with FileProgress(self._files) as bar:
-            for file in self._files:
-                self._first.append(number)
-                for text in self._texts(file):
-                    bar.show(file, text.position)
-                    try:
-                        doc = text.to_doc(self._nlp)
-                    except Exception as error:  # whatever a tokenizer raises
-                        self.errors.append(f"{text.where}: {describe(error)}")
-                        doc = Doc(self._nlp.vocab)
-                    yield doc
-                    number += 1
-
-    def add_error(self, number: int, error: Exception) -> None:
-        """Take the error that the pipeline raised for a text."""
-        origin = self.origin(number)
-        self.errors.append(f"{origin['source']}, text {origin['text']}: {describe(error)}")
-
-    def origin(self, number: int) -> dict[str, Any]:
-        """Return the file of a text, and its number there, counted from 1."""
-        i = bisect_right(self._first, number) - 1
-        return {"source": str(self._files[i]), "text": number - self._first[i] + 1}
-
-    def read_again(self, numbers: set[int]) -> dict[int, Text]:
-        """Return texts by their numbers."""
-        found: dict[int, Text] = {}
-        ends = [*self._first[1:], None]
-        for first, end, file in zip(self._first, ends, self._files, strict=True):
-            wanted = {n for n in numbers if first <= n and (end is None or n < end)}
-            if wanted:
-                texts = enumerate(read_texts(file, self._text_key), first)
-                for number, text in islice(texts, max(wanted) - first + 1):
-                    if number in wanted:
-                        found[number] = text
-        return found
-
-    def _texts(self, file: Path) -> Iterator[Text]:
+def _read(files: list[Path], text_key: str, errors: list[str]) -> Iterator[_Numbered]:
+    """Yield the texts of files. What is wrong with a file is added to `errors`."""
+    for file in files:
         try:
-            yield from read_texts(file, self._text_key)
+            for number, text in enumerate(read_texts(file, text_key), 1):
+                yield _Numbered(file, number, text)
         except (OSError, ValueError) as error:
-            self.errors.append(f"{file}: {describe(error)}")
+            errors.append(f"{file}: {describe(error)}")
 
 
-def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str, Any]:
+def _docs(nlp: Language, files: list[Path], text_key: str, errors: list[str]) -> Iterator[Doc]:
+    """Yield a Doc of each text; an empty one if it can't be read."""
+    with FileProgress(files) as bar:
+        for file, _, text in _read(files, text_key, errors):
+            bar.show(file, text.position)
+            try:
+                doc = text.to_doc(nlp)
+            except Exception as error:  # whatever a tokenizer raises
+                errors.append(f"{text.where}: {describe(error)}")
+                doc = Doc(nlp.vocab)
+            yield doc
+
+
+def _read_again(files: list[Path], text_key: str, wanted: set[int]) -> dict[int, _Numbered]:
+    """Return texts by their numbers in the stream of all texts, from 0 on."""
+    numbered = islice(enumerate(_read(files, text_key, [])), max(wanted, default=-1) + 1)
+    return {number: found for number, found in numbered if number in wanted}
+
+
+def to_record(found: Uncertain, source: Path, number: int, text: Text) -> dict[str, Any]:
     """Return a chosen sentence or token as annotation tools read it: Prodigy the keys "tokens",
     "spans" and "meta", doccano the key "label". All offsets are characters of "text".
     """
@@ -144,7 +126,12 @@ def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str,
         "tokens": tokens,
         "spans": spans,
         "label": [[span["start"], span["end"], span["label"]] for span in spans],
-        "meta": {"score": round(found.score, 4), **origin, "start_char": start_char},
+        "meta": {
+            "score": round(found.score, 4),
+            "source": str(source),
+            "text": number,
+            "start_char": start_char,
+        },
     }
 
 

@@ -143,7 +143,7 @@ class NetworkShim(PyTorchShim):
                 f"it reads word vectors of width {pretrained.vector_width}, and those of the "
                 f"pipeline have width {self.vector_width}"
             )
-        weights = dict(pretrained._require_snapshot().all_weights())
+        weights = dict(pretrained._learnt.all_weights())
         vocabulary, rows = merge(pretrained.vocabulary, self.vocabulary, self.config.max_words)
         for kind, name in zip(KINDS, EMBEDDINGS, strict=True):
             if name in weights:

@@ -118,9 +118,8 @@ def uncertain(
 
 
 class _Text(NamedTuple):
-    """A text that was read.
+    """A text, and its number in the stream.
 
-    number: Its number in the stream.
     scores: (tokens,) how unsure the tagger is; 0 for whitespace.
     labels, confidences: The most probable label of each token, and its probability.
     """

@@ -34,7 +34,8 @@ def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
     would use zeros.
     """
     for listener in _listeners(model):
-        width, name = listener.get_dim("nO"), _upstream(listener)
+        width, name = listener.get_dim("nO"), listener.upstream_name
+        name = "tok2vec" if name == "*" else name  # for any, as spaCy's configs call it
         for doc in docs:
             if not len(doc) or doc.tensor.shape == (len(doc), width):
                 continue
@@ -87,13 +88,6 @@ def check_encoders(checksums: dict[str, int], folder: Path) -> None:
                 f"it listens to {name!r}, and was saved with another one than the one here: saving "
                 "the pipeline was interrupted, or only one of the two was replaced"
             )
-
-
-def _upstream(listener: Tok2VecListener) -> str:
-    """Return the name of the component that a listener listens to; "tok2vec", as in spaCy's
-    configs, if it takes any.
-    """
-    return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
 
 
 def _linked(model: DocModel, nlp: Language) -> Iterator[tuple[str, Any, Tok2VecListener]]:

@@ -1,4 +1,4 @@
-"""Serialization of the component: labels, lexicon and weights, under one checksum.
+"""Serialization of the component, as its methods: labels, lexicon and weights, under one checksum.
 
 A saved component has two files: `model`, as Thinc writes it, and `cfg` in JSON. `cfg` has the
 number of the format, the attribute, the labels, the lexicon, and a checksum of all this and of the
@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 import srsly
@@ -28,6 +28,8 @@ from .spans import allowed_pairs, scheme_of
 
 SAVED = ("attribute", "labels", "lexicon")
 
+Component = TypeVar("Component", bound=Tagger)
+
 
 class Loaded(NamedTuple):
     """The checked state of a component, not yet assigned to it.
@@ -44,8 +46,8 @@ class Loaded(NamedTuple):
     pairs: Bools2d | None
 
 
-def to_bytes(tagger: Tagger, exclude: Iterable[str]) -> bytes:
-    """Serialize a component."""
+def to_bytes(tagger: Tagger, *, exclude: Iterable[str] = ()) -> bytes:
+    """Serialize the component; see `to_disk`."""
     exclude = _names(exclude)
     files = _save(tagger, exclude)
     if "vocab" not in exclude:
@@ -53,9 +55,14 @@ def to_bytes(tagger: Tagger, exclude: Iterable[str]) -> bytes:
     return srsly.msgpack_dumps(files)
 
 
-def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
-    """Save a component to a folder, which is made if need be."""
-    exclude = _names(exclude)
+def to_disk(tagger: Tagger, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+    """Save the component to a folder: labels, lexicon and weights. The pipeline's config has the
+    settings.
+
+    path (str | Path): The folder; it is made if need be.
+    exclude (Iterable[str]): What is not saved: "vocab", "cfg" or "model".
+    """
+    path, exclude = Path(path), _names(exclude)
     path.mkdir(parents=True, exist_ok=True)
     for name, data in _save(tagger, exclude, encoder_checksums(tagger.model)).items():
         (path / name).write_bytes(data)
@@ -63,22 +70,27 @@ def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
         tagger.vocab.to_disk(path / "vocab", exclude=exclude)
 
 
-def from_bytes(tagger: Tagger, data: bytes, exclude: Iterable[str]) -> None:
-    """Load a component from bytes; ValueError as `from_disk`."""
+def from_bytes(tagger: Component, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Component:
+    """Load the component from bytes; see `from_disk`."""
     exclude = _names(exclude)
     with _named_in_errors(tagger.name, "these bytes"):
-        files = srsly.msgpack_loads(data)
+        files = srsly.msgpack_loads(bytes_data)
         loaded = _check(tagger, files, exclude)
         if "vocab" in files and "vocab" not in exclude:
             tagger.vocab.from_bytes(files["vocab"], exclude=exclude)
         _take(tagger, loaded)
+    return tagger
 
 
-def from_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
-    """Load a component from a folder; ValueError if it can't be loaded, and the component stays as
-    it was.
+def from_disk(tagger: Component, path: str | Path, *, exclude: Iterable[str] = ()) -> Component:
+    """Load the component from a folder, and return it.
+
+    path (str | Path): The folder.
+    exclude (Iterable[str]): What is not loaded: "vocab", "cfg" or "model".
+    RAISES: ValueError if it is damaged, or was saved with other settings of the model or by
+        another factory; the component stays as it was.
     """
-    exclude = _names(exclude)
+    path, exclude = Path(path), _names(exclude)
     with _named_in_errors(tagger.name, path):
         names = [name for name in ("cfg", "model") if (path / name).exists()]
         files = {name: (path / name).read_bytes() for name in names}
@@ -86,6 +98,7 @@ def from_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
         if (path / "vocab").exists() and "vocab" not in exclude:
             tagger.vocab.from_disk(path / "vocab", exclude=exclude)
         _take(tagger, loaded)
+    return tagger
 
 
 def check_labels(n_outputs: int | None, labels: Sequence[str]) -> None:
@@ -156,18 +169,14 @@ def _check(
 
 def _take(tagger: Tagger, loaded: Loaded) -> None:
     if loaded.message is not None:
-        _fill(loaded.model, loaded.message)
+        nodes = list(loaded.model.walk())
+        for node, states in zip(nodes, loaded.message["shims"], strict=True):
+            for shim, state in zip(node.shims, states, strict=True):
+                shim.from_bytes(state)  # networks come first, as they can still refuse
+        loaded.model.from_dict({**loaded.message, "shims": [[] for _ in nodes]})
     constrain(loaded.model, loaded.pairs)
     tagger.model = loaded.model
     tagger.cfg = {**tagger.cfg, **loaded.cfg}
-
-
-def _fill(model: Model, message: dict[str, Any]) -> None:
-    nodes = list(model.walk())
-    for node, states in zip(nodes, message["shims"], strict=True):
-        for shim, state in zip(node.shims, states, strict=True):
-            shim.from_bytes(state)  # networks come first, as they can still refuse
-    model.from_dict({**message, "shims": [[] for _ in nodes]})
 
 
 def _checksum(contents: Mapping[str, Any], model: bytes) -> int:

@@ -393,35 +393,10 @@ class LSTMTagger(Tagger):
             super().finish_update(sgd)
             self._n_steps += 1
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Serialize the component; see `to_disk`."""
-        return serialization.to_bytes(self, exclude)
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the component to a folder: labels, lexicon and weights. The pipeline's config has
-        the settings.
-
-        path (str | Path): The folder; it is made if need be.
-        exclude (Iterable[str]): What is not saved: "vocab", "cfg" or "model".
-        """
-        serialization.to_disk(self, Path(path), exclude)
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from bytes; see `from_disk`."""
-        serialization.from_bytes(self, bytes_data, exclude)
-        return self
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from a folder.
-
-        path (str | Path): The folder.
-        exclude (Iterable[str]): What is not loaded: "vocab", "cfg" or "model".
-        RETURNS (LSTMTagger): The component itself.
-        RAISES: ValueError if it is damaged, or was saved with other settings of the model or by
-            another factory; the component stays as it was.
-        """
-        serialization.from_disk(self, Path(path), exclude)
-        return self
+    to_bytes = serialization.to_bytes
+    to_disk = serialization.to_disk
+    from_bytes = serialization.from_bytes
+    from_disk = serialization.from_disk
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         try:
