@@ -100,7 +100,7 @@ class TagBatch:
         self.component = component
         self.confidences = confidences
         self.gpu = gpu
-        self.key = uuid4()  # a new TagBatch loads what was trained meanwhile
+        self.key = uuid4()  # so a new TagBatch loads the pipeline anew
 
     @property
     def new_columns(self) -> list[str]:
@@ -174,8 +174,8 @@ def bounded_memory(nlp: Language) -> AbstractContextManager[object]:
 
 
 def tag_texts(nlp: Language, tagger: LSTMTagger, texts: list[Any]) -> list[Row]:
-    """Tag texts, or lists of words, and return the values of the new columns for each. The labels
-    are those of the pipeline's component `tagger`.
+    """Tag texts, or lists of words, by a component of a pipeline; return the values of the new
+    columns for each.
     """
     docs = run_pipeline(nlp, texts, partial(_make_doc, nlp))
     return [_row(doc, text, tagger) for doc, text in zip(docs, texts, strict=True)]

@@ -28,7 +28,7 @@ class Plan(NamedTuple):
 
     @property
     def kept(self) -> list[str]:
-        """The components of the teacher that come along."""
+        """The components of the teacher that are kept."""
         return [name for name in self.order if name not in self.pupils.values()]
 
 
@@ -139,7 +139,7 @@ def _encoders(nlp: Language, name: str) -> Iterator[str]:
 
 
 def _reason(nlp: Language, name: str, pipe: Any) -> str:
-    """Say why a component doesn't come along; "" if it does."""
+    """Say why a component is left out; "" if it is kept."""
     if hasattr(pipe, "listeners"):
         return "an encoder"
     if encoders := list(_encoders(nlp, name)):
@@ -175,7 +175,7 @@ def _pupil_names(teacher: Teacher) -> dict[str, str]:
 
 
 def _readers_of_vectors(nlp: Language, plan: Plan) -> list[str]:
-    """Return the components that come along and read word vectors."""
+    """Return the kept components that read word vectors."""
     return [
         name
         for name in plan.kept

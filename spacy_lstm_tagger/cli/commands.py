@@ -145,7 +145,7 @@ def tag_cli(
     code: Code = None,
     use_gpu: Gpu = -1,
 ) -> None:
-    """Run a pipeline over files of any size, and write what it says of each token."""
+    """Run a pipeline over files of any size, and write its annotation of each token."""
     with one_line_errors():
         from .tag import tag_files
 

@@ -83,7 +83,7 @@ def _read_sentence(lines: list[str], first: int, source: str) -> Text:
 
 
 def _flaw_of_line(cells: Sequence[str], n_words: int, end: int) -> str:
-    """Return what is wrong with a line after so many words; "" if it is right."""
+    """Return the flaw of a line after `n_words` words; "" for none."""
     if len(cells) != N_COLUMNS:
         return f"it has {len(cells)} columns instead of {N_COLUMNS}"
     if not cells[FORM].strip():
@@ -175,7 +175,7 @@ def write_failure(
     """Return a text that could not be tagged as one sentence, with a comment that says why.
 
     written (Collection[int]): The columns that the pipeline would have written; they are empty.
-    extensions (Sequence[str]): What it would have written to the column MISC.
+    extensions (Sequence[str]): Attributes that it would have written to the column MISC.
     """
     comment = f"# error = {message}"
     if isinstance(text.record, list):

@@ -36,7 +36,7 @@ class Setting(NamedTuple):
     """A config of a training, and its corpora.
 
     nlp: The pipeline, not initialized.
-    name, attribute: Those of the component.
+    name, attribute: Name and attribute of the component.
     batcher: Makes batches of examples.
     max_steps: 0 for no end.
     window_length, min_frequency: Settings of the component's model, or of the one it listens to.
@@ -106,7 +106,7 @@ def read_setting(config: Path, overrides: dict[str, Any], component: str | None 
 
 
 def _model_settings(components: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings of a component's model, or of that of the encoder it listens to."""
+    """Return the settings of a component's model, or of the encoder that it listens to."""
     own, *others = (components[n].get("model", {}) for n in sorted(components, key=name.__ne__))
     upstream = [model for model in others if "LSTMTok2Vec" in str(model.get("@architectures"))]
     return own if "window_length" in own or not upstream else upstream[0]

@@ -202,7 +202,7 @@ def _annotated(text: Text, vocab: Vocab, as_written: bool) -> Doc:
 
 
 def name_of(attribute: str) -> str:
-    """Return what the labels of an attribute are called in messages and reports."""
+    """Return the name of an attribute's labels, for messages and reports."""
     return ATTRIBUTES.get(attribute, f"labels in token._.{attribute}")
 
 
@@ -222,7 +222,7 @@ def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
 
 
 def one_label_problem(counts: Counter[str]) -> str:
-    """Return what is wrong with a corpus whose tokens all have one label; "" if there are more."""
+    """Return a sentence about a corpus with one label only; "" if it has more."""
     if len(counts) != 1:
         return ""
     (label,) = counts
@@ -281,6 +281,6 @@ class FileProgress(tqdm):
         super().__init__(total=sum(sizes), delay=self.DELAY, **settings)
 
     def show(self, file: Path, n_bytes: int) -> None:
-        """Show that so many bytes of a file are done."""
+        """Show how many bytes of a file are done."""
         self.set_description_str(file.name, refresh=False)
         self.update(self._begins[file] + n_bytes - self.n)

@@ -44,7 +44,7 @@ class Format(ABC):
 
     @abstractmethod
     def row(self, doc: Doc, text: Text) -> Any:
-        """Return the row of a Doc; ValueError if the Doc is no longer that of the text."""
+        """Return the row of a Doc; ValueError if the pipeline changed the text."""
 
     @abstractmethod
     def failed_row(self, text: Text, message: str) -> Any:
@@ -52,10 +52,10 @@ class Format(ABC):
 
     @abstractmethod
     def pack(self, rows: Sequence[Any]) -> bytes:
-        """Return what is written of some rows."""
+        """Serialize rows."""
 
     def complete(self, unfinished: Path, path: Path) -> None:
-        """Make a file of this format of what was packed."""
+        """Make the file of packed rows."""
         os.replace(unfinished, path)
 
 
@@ -72,7 +72,7 @@ class Lines(Format):
 
 @dataclass(kw_only=True)
 class Conllu(Lines):
-    """CoNLL-U, of which the pipeline writes some columns."""
+    """CoNLL-U; `columns` are those that the pipeline writes."""
 
     columns: Sequence[int]
 
@@ -177,13 +177,13 @@ class Output:
         self.discard()
 
     def close(self) -> None:
-        """Leave what is unfinished to another run."""
+        """Keep an unfinished file for another run."""
         self._file.close()
         if not self.done.n_texts:
             self.discard()
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete an unfinished file."""
         self._file.close()
         self._unfinished.unlink(missing_ok=True)
         self._journal.unlink(missing_ok=True)

@@ -266,7 +266,7 @@ def _unseen(groups: Sequence[Report]) -> Report | None:
 
 
 def _visible(word: str) -> str:
-    """Show whitespace by symbols where a word is nothing else."""
+    """Replace a word that is whitespace by symbols."""
     return word if word.strip() else "".join(VISIBLE.get(letter, "␣") for letter in word)
 
 

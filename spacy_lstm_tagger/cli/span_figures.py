@@ -60,7 +60,7 @@ def _spans_of_docs(scored: Evaluation) -> list[tuple[set[MarkedSpan], set[Marked
 
 
 def _kind(span: MarkedSpan, predicted: set[MarkedSpan]) -> str:
-    """Return what is wrong with the prediction of a gold span."""
+    """Return the kind of error of a gold span that is not predicted."""
     others = [other for other in predicted if _overlap(span, other)]
     if any(other[:2] == span[:2] for other in others):
         return "type"

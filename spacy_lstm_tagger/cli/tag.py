@@ -48,7 +48,7 @@ class Tagged(NamedTuple):
     """A batch after tagging.
 
     packed: What is written to its file.
-    errors: What is wrong with the texts that could not be tagged.
+    errors: Why texts could not be tagged.
     position: How many bytes of the file were read.
     error: Why the file can't be read any further.
     """
@@ -66,7 +66,7 @@ class Done(NamedTuple):
     """A file after tagging.
 
     progress: How many texts and tokens it has.
-    errors: What is wrong with some of its texts.
+    errors: Why some of its texts could not be tagged.
     error: Why there is no output; "" if there is.
     """
 
@@ -134,7 +134,7 @@ def tag_files(
 
 
 def _tell(done: list[Done], output: Path) -> None:
-    """Say what was done; ValueError if anything failed."""
+    """Print a summary; ValueError if anything failed."""
     total = Progress(*map(sum, zip(*(one.progress for one in done), strict=True)))
     n_tagged, n_failed = total.n_texts - total.n_failed, total.n_failed
     n_missing = sum(bool(one.error) for one in done)

@@ -24,15 +24,12 @@ def write_uncertain(
     paths: list[Path],
     output: Path,
     *,
-    n: int = 100,
-    level: str = "sentence",
-    measure: str = "entropy",
-    component: str | None = None,
     text_key: str = "text",
     force: bool = False,
+    **settings: Any,
 ) -> list[Uncertain]:
     """Choose sentences or tokens, and write them to a JSONL file, the least sure first. The
-    arguments are those of the command and of `uncertain`.
+    arguments are those of the command; `settings` are those of `uncertain`.
 
     RETURNS (list[Uncertain]): The chosen ones.
     RAISES: ValueError if something is missing, wrong or would be overwritten; nothing is written
@@ -46,10 +43,7 @@ def write_uncertain(
     chosen = uncertain(
         nlp,
         _docs(nlp, files, text_key, errors),
-        n,
-        level=level,
-        measure=measure,
-        component=component,
+        **settings,
         on_error=lambda number, error: failed.update({number: describe(error)}),
     )
     texts = _read_again(files, text_key, {*failed, *(found.text for found in chosen)})
@@ -80,7 +74,7 @@ class _Numbered(NamedTuple):
 
 
 def _read(files: list[Path], text_key: str, errors: list[str]) -> Iterator[_Numbered]:
-    """Yield the texts of files. What is wrong with a file is added to `errors`."""
+    """Yield the texts of files. A file that can't be read is named in `errors`."""
     for file in files:
         try:
             for number, text in enumerate(read_texts(file, text_key), 1):

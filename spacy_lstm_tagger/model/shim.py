@@ -44,7 +44,7 @@ def resizing() -> Iterator[None]:
 
 
 class Prepared(NamedTuple):
-    """A network that is prepared for prediction on a CPU: `reader` computes what it computes.
+    """A network that is prepared for prediction on a CPU; `reader` computes the same.
 
     version: The shim's version when it was prepared.
     """
@@ -70,7 +70,7 @@ class NetworkShim(PyTorchShim):
 
     def __init__(self, config: EncoderConfig):
         """Prepare a network; `build` or `from_bytes` makes it."""
-        # Not that of `PyTorchShim`, which needs PyTorch.
+        # `PyTorchShim.__init__` needs PyTorch.
         Shim.__init__(self, None)
         self.config = config
         self._snapshot: Snapshot | None = None
@@ -308,7 +308,7 @@ class NetworkShim(PyTorchShim):
         self._renew_id()
 
     def _renew_id(self) -> None:
-        """Take an id that no optimizer knows: that of a new shim."""
+        """Take the id of a new shim, which no optimizer knows."""
         self.id = Shim(None).id
 
     @contextmanager

@@ -46,8 +46,8 @@ class WordReader:
 
         word (str): The word, as the tokenizer returns it.
         state (list[Floats3d]): The state before it; overwritten with the one after it.
-        RETURNS (Floats2d): (1 + lookahead, labels) what the word contributes to its own scores, to
-            those of the word before it, and so on.
+        RETURNS (Floats2d): (1 + lookahead, labels) what to add to the scores of the word, of the
+            word before it, and so on.
         """
         vectors, key = NO_VECTORS, get_string_id(word)
         if self._vocab is not None:

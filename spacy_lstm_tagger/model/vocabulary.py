@@ -225,8 +225,8 @@ def to_lists(vocabulary: Vocabulary) -> dict[str, Any]:
 
 
 def from_lists(lists: dict[str, Any], sizes: dict[str, int]) -> Vocabulary:
-    """Return the vocabulary of which `to_lists` returned the values; ValueError if these don't fit
-    the sizes of the network, or aren't distinct strings.
+    """Return a vocabulary from what `to_lists` returned; ValueError if the values don't fit the
+    sizes of the network, or aren't distinct strings.
     """
     for kind in KINDS:
         keys, n = lists[kind], sizes[f"n_{kind}"]

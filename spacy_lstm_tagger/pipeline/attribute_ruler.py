@@ -21,7 +21,7 @@ from spacy.vocab import Vocab
 WRITTEN: list[int | str] = ["TAG", "POS", "MORPH", "LEMMA"]
 KEY: list[int | str] = ["ORTH", *WRITTEN, "DEP"]  # what results are cached by
 FLAGS = [name for name in IDS if name.startswith(("IS_", "LIKE_")) and "SENT" not in name]
-# What the key of a token decides.
+# Attributes that the key of a token determines.
 DECIDED = {*KEY, *FLAGS, "TEXT", "LOWER", "PREFIX", "SUFFIX", "SHAPE", "LENGTH"}
 MAX_TOKENS = 100_000  # in the cache; some 50 MB
 
@@ -115,7 +115,7 @@ class CachedAttributeRuler(AttributeRuler):
                     is_decided = first.keys() <= DECIDED
                     if is_cached and is_decided and len(pattern) == 1:
                         short.add([pattern], attrs, index)
-                    else:  # any token can be the first, if its key doesn't decide that
+                    else:  # {} matches any token
                         longer.add("longer", [pattern])
                         firsts.add("first", [[first if is_decided else {}]])
             self._divided = short, longer, firsts

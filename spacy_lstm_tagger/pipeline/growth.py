@@ -1,4 +1,4 @@
-"""Labels of a component: those that it learns, and those that are added, under a span scheme."""
+"""Growth of a component: labels that it learns or that are added, under a span scheme."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -65,7 +65,7 @@ def labels_of_examples(tagger: "LSTMTagger", examples: list[Example]) -> list[st
 
 
 def check_labels_to_learn(tagger: "LSTMTagger", examples: list[Example]) -> None:
-    """Say which scheme the labels of a component have, and what is odd about them.
+    """Log the span scheme of a component's labels, and warn about odd labels.
 
     RAISES: ValueError if there are to be spans, and the labels have no scheme.
     """

@@ -288,7 +288,7 @@ def annotate(
 def _values_of_vocabs(
     docs: Sequence[Doc], label_ids: list[Ints1d], labels: Sequence[str], attribute: str
 ) -> dict[int, Any]:
-    """Return the numbers by which each vocab, under its id, encodes the labels that occur."""
+    """Return the numbers that encode the used labels in each vocab, by the id of the vocab."""
     counts = numpy.bincount(numpy.concatenate([*label_ids, EMPTY]) - WHITESPACE)
     used = (numpy.flatnonzero(counts) + WHITESPACE).tolist()
     vocabs = {id(doc.vocab): doc.vocab for doc in docs}

@@ -64,8 +64,9 @@ def add_soft_labels(
     teachers' probabilities. A token without a gold label learns from soft labels alone; one whose
     gold label is denied, or not among its soft labels, learns from the gold label alone.
 
-    Arguments and return values are those of `label_loss`, with the soft labels and the gradients of
-    each Doc.
+    soft_labels (Sequence[SoftLabels | None]): The soft labels of each Doc.
+    gradients (Sequence[Floats2d]): (tokens, labels) what `label_loss` returned.
+    RETURNS (tuple[float, list[Floats2d]]): The loss and the gradient, as `label_loss` returns them.
     """
     loss, mixed = 0.0, []
     for own_gold, own, gradient, soft in zip(

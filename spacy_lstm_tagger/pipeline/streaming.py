@@ -44,7 +44,7 @@ class TokenStream:
         """
         self._reader, self._decide, self._space_label = reader, decide, space_label
         self._states = reader.start()
-        self._words: list[str] = []  # those that are not decided yet, and whitespace among them
+        self._words: list[str] = []  # not decided yet, with the whitespace among them
         self._scores: list[Floats1d] = []  # (labels,) partial scores of each that is not whitespace
         self._is_finished = False
         if state is not None:
