@@ -35,36 +35,21 @@ Row = dict[str, Any]
 N_WORDS = 50_000  # that stay in the vocab: some 50 MB
 
 
-class OneAtATime:
-    """A context that one thread at a time is in, as a memory zone frees the words of all threads.
+_lock = Lock()  # of pipelines: a memory zone frees the words of all threads
 
-    In a forked process, no thread is in it; pipelines that one was using are loaded anew.
+
+def _after_fork() -> None:
+    """Free the lock in a forked process, where no thread holds it. A pipeline that was being used
+    is loaded anew.
     """
-
-    def __init__(self) -> None:
-        self._leave()
-        if hasattr(os, "register_at_fork"):  # Windows has no fork
-            os.register_at_fork(after_in_child=self._after_fork)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._is_used = True
-
-    def __exit__(self, *_: object) -> None:
-        self._is_used = False
-        self._lock.release()
-
-    def _leave(self) -> None:
-        self._lock = Lock()
-        self._is_used = False  # the lock can be taken a moment before
-
-    def _after_fork(self) -> None:
-        if self._is_used:
-            _load.cache_clear()
-        self._leave()
+    global _lock
+    if _lock.locked():
+        _load.cache_clear()
+    _lock = Lock()
 
 
-_one_at_a_time = OneAtATime()
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class TagBatch:
@@ -121,7 +106,7 @@ class TagBatch:
     def _rows(self, texts: list[Any]) -> list[Row]:
         if not texts:
             return []
-        with _one_at_a_time:
+        with _lock:
             nlp, tagger = _load(self.key, self.pipeline, self.component, self.gpu)
             tagger.store_probabilities = self.confidences
             with bounded_memory(nlp):

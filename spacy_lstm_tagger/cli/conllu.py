@@ -23,13 +23,6 @@ ESCAPED = {escape: character for character, escape in ESCAPES.items()}
 LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # for one program or another
 
 
-class Word(NamedTuple):
-    """A word of a Doc, and the white space after it."""
-
-    token: Token
-    after: str
-
-
 class Written(NamedTuple):
     """A token of the text, the white space after it, and its words: several if it is a multiword
     token.
@@ -161,11 +154,17 @@ def write_sentences(doc: Doc, text: Text, extensions: Sequence[str] = ()) -> str
     labels = {name: labels_of(doc, name) for name in extensions}
     if isinstance(text.record, list):
         return "\n".join(_updated_lines(text.record, doc, keys, labels)) + "\n\n"
-    before, sentences = _split_spaces(doc, text)
+    places = text.places_in(doc)
+    words = [token.i for token in doc if not token.text.isspace()]
+    starts = [*(places[i][0] for i in words), len(text.text)]
+    before = text.text[: starts[0]]
+    after = {i: text.text[places[i][1] : end] for i, end in zip(words, starts[1:], strict=True)}
     blocks = []
-    for sentence in sentences:
-        blocks.append("\n".join(_sentence_lines(sentence, before, keys, labels)) + "\n\n")
-        before = ""
+    for span in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
+        if sentence := [token for token in span if token.i in after]:
+            lines = _sentence_lines(sentence, before, after, keys, labels)
+            blocks.append("\n".join(lines) + "\n\n")
+            before = ""
     return "".join(blocks)
 
 
@@ -194,38 +193,28 @@ def write_failure(
     return "\n".join([comment, *rows]) + "\n\n"
 
 
-def _split_spaces(doc: Doc, text: Text) -> tuple[str, list[list[Word]]]:
-    """Return the white space before the first word of a text, and the words of its sentences, each
-    with the white space after it.
-    """
-    places = text.places_in(doc)
-    spans = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
-    sentences = [[t for t in span if not t.text.isspace()] for span in spans]
-    words = [token for sentence in sentences for token in sentence]
-    starts = [*(places[word.i][0] for word in words), len(text.text)]
-    ends = [0, *(places[word.i][1] for word in words)]
-    before, *after = (text.text[end:start] for end, start in zip(ends, starts, strict=True))
-    rest = iter(after)
-    return before, [[Word(word, next(rest)) for word in found] for found in sentences if found]
-
-
 def _sentence_lines(
-    sentence: list[Word], before: str, keys: dict[int, str], labels: dict[str, list[str]]
+    sentence: list[Token],
+    before: str,
+    after: dict[int, str],
+    keys: dict[int, str],
+    labels: dict[str, list[str]],
 ) -> Iterator[str]:
-    forms = [_cell_of(word.token.text) for word in sentence]
-    spaces = [" " if word.after else "" for word in sentence]
+    """Yield the lines of a sentence, given the white space before it and after each token."""
+    forms = [_cell_of(token.text) for token in sentence]
+    spaces = [" " if after[token.i] else "" for token in sentence]
     yield "# text = " + "".join(map("".join, zip(forms, spaces, strict=True))).rstrip()
-    numbers = {word.token.i: i for i, word in enumerate(sentence, 1)}
-    for i, (word, form) in enumerate(zip(sentence, forms, strict=True), 1):
+    numbers = {token.i: i for i, token in enumerate(sentence, 1)}
+    for i, (token, form) in enumerate(zip(sentence, forms, strict=True), 1):
         cells = [str(i), form, *"________"]
         for column, key in keys.items():
-            cells[column] = _annotation(word.token, column, key, numbers) or "_"
+            cells[column] = _annotation(token, column, key, numbers) or "_"
         misc = [f"SpacesBefore={_escaped(before)}"] if before and i == 1 else []
-        if not word.after:
+        if not after[token.i]:
             misc.append("SpaceAfter=No")
-        elif word.after != " ":
-            misc.append(f"SpacesAfter={_escaped(word.after)}")
-        own = {name: found[word.token.i] for name, found in labels.items()}
+        elif after[token.i] != " ":
+            misc.append(f"SpacesAfter={_escaped(after[token.i])}")
+        own = {name: found[token.i] for name, found in labels.items()}
         cells[MISC] = _misc_with("|".join(misc) or "_", own)
         yield "\t".join(cells)
 

@@ -362,22 +362,16 @@ class LSTMTagger(Tagger):
         """
         examples = list(examples)
         validate_examples(examples, "LSTMTagger.get_loss")
-        scheme = self.scheme
+        scheme, neg_prefix = self.scheme, self.cfg["neg_prefix"]
         gold = [aligned_labels(example, self.attribute, scheme) for example in examples]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
             soft = [aligned_soft_labels(example, self.attribute) for example in examples]
             taught = {label for one in soft if one is not None for label in one.labels}
-            used = {label for labels in gold for label in labels if label}
-            check_known(
-                affirmed(used, self.cfg["neg_prefix"]) | taught, self.labels, self.cfg["neg_prefix"]
-            )
+            used = affirmed({label for labels in gold for label in labels if label}, neg_prefix)
+            check_known(used | taught, self.labels, neg_prefix)
             loss, gradients = label_loss(
-                scores,
-                gold,
-                self.labels,
-                label_smoothing=smoothing,
-                neg_prefix=self.cfg["neg_prefix"],
+                scores, gold, self.labels, label_smoothing=smoothing, neg_prefix=neg_prefix
             )
             if taught:
                 loss, gradients = add_soft_labels(scores, gold, self.labels, soft, gradients)
