@@ -19,7 +19,7 @@ from .io import networks_of, progress
 
 BATCH_SIZE = 128
 NOT_TAGGED = "(none)"  # the label of tokens that a pipeline left without one
-BLOCK = 2**23  # random numbers that are drawn at a time
+N_SAMPLES, N_PERMUTATIONS = 2_000, 10_000
 
 Strings = NDArray[numpy.str_]
 Ints = NDArray[numpy.int64]
@@ -158,51 +158,31 @@ def word_counts(docs: Iterable[Doc]) -> Counter[str]:
     return Counter(token.text.lower() for doc in docs for token in doc)
 
 
-def bootstrap_interval(
-    right: Ints, total: Ints, *, n_samples: int = 2_000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Return a confidence interval of an accuracy, by resampling sentences (Efron 1979).
+def bootstrap_interval(right: Ints, total: Ints) -> tuple[float, float]:
+    """Return the 95% confidence interval of an accuracy, by resampling sentences (Efron 1979).
 
     right, total (Ints): (sentences,) number of right tokens, and of all tokens.
-    RETURNS (tuple[float, float]): The lower and the upper bound.
     """
-    n = len(total)
-    random = numpy.random.default_rng(seed)
-    accuracies = []
-    for size in _blocks(n_samples, n):
-        drawn = random.integers(0, n, (size, n), dtype="int32")
-        accuracies.append(right[drawn].sum(axis=1) / total[drawn].sum(axis=1))
-    tail = (1 - level) / 2
-    low, high = numpy.quantile(numpy.concatenate(accuracies), [tail, 1 - tail])
+    random, n = numpy.random.default_rng(0), len(total)
+    samples = (random.integers(0, n, n) for _ in range(N_SAMPLES))
+    accuracies = [right[drawn].sum() / total[drawn].sum() for drawn in samples]
+    low, high = numpy.quantile(accuracies, [0.025, 0.975])
     return float(low), float(high)
 
 
-def permutation_p(
-    first: Ints, second: Ints, *, n_permutations: int = 10_000, seed: int = 0
-) -> float:
-    """Return the p-value of a paired permutation test over sentences (Yeh 2000).
+def permutation_p(first: Ints, second: Ints) -> float:
+    """Return the p-value of a paired permutation test over sentences (Yeh 2000): how often permuted
+    counts differ as much as the real ones.
 
     first, second (Ints): (sentences,) number of right labels of each tagger.
-    RETURNS (float): How often permuted counts differ as much as the real ones.
     """
-    differences = (first - second).astype("float32")
-    differences = differences[differences != 0]
-    random = numpy.random.default_rng(seed)
-    n_extreme = 0
-    for size in _blocks(n_permutations, len(differences)):
-        signs = random.integers(0, 2, (size, len(differences)), dtype="int8").astype("float32")
-        sums = (2 * signs - 1) @ differences
-        n_extreme += int((numpy.abs(sums) >= abs(float(differences.sum()))).sum())
-    return (n_extreme + 1) / (n_permutations + 1)
+    differences = (first - second)[first != second]
+    random, observed = numpy.random.default_rng(0), abs(differences.sum())
+    signs = (2 * random.integers(0, 2, len(differences)) - 1 for _ in range(N_PERMUTATIONS))
+    n_extreme = sum(abs(some @ differences) >= observed for some in signs)
+    return float(n_extreme + 1) / (N_PERMUTATIONS + 1)
 
 
 def per_sentence(values: Any, sentence: Ints, n_sentences: int) -> Ints:
     """Sum the values of tokens for each sentence."""
     return numpy.bincount(sentence, weights=values, minlength=n_sentences).astype("int64")
-
-
-def _blocks(n_rows: int, n_columns: int) -> Iterator[int]:
-    """Divide rows into blocks of about BLOCK numbers."""
-    size = max(1, BLOCK // max(1, n_columns))
-    for begin in range(0, n_rows, size):
-        yield min(size, n_rows - begin)
