@@ -35,7 +35,7 @@ Row = dict[str, Any]
 N_WORDS = 50_000  # that stay in the vocab: some 50 MB
 
 
-_lock = Lock()  # of pipelines: a memory zone frees the words of all threads
+_lock = Lock()  # held while a pipeline runs, as a memory zone frees the words of all threads
 
 
 def _after_fork() -> None:

@@ -106,8 +106,8 @@ class Vocabulary:
             ids, found, contexts = self.ids(kind), new[kind], self._contexts[kind]
             for key in _keys_of(form, kind):
                 is_known = key in ids or key in found
-                is_rare = kind == "words" and self.is_rare[self.words.get(key, UNKNOWN)]
-                if is_known and (key in frequent or not is_rare):
+                can_be_rare = kind == "words" and key not in frequent
+                if is_known and not (can_be_rare and self.is_rare[ids.get(key, UNKNOWN)]):
                     continue
                 if not is_known and len(ids) + len(found) >= max_words:
                     continue

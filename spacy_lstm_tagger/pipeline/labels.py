@@ -73,7 +73,7 @@ def has_labels(doc: Doc, attribute: str) -> bool:
 def labels_of_words(doc: Doc, attribute: str, scheme: str | None = None) -> list[str | None]:
     """Return the label of each token; None for one without a label, and for whitespace.
 
-    scheme (str | None): A scheme by which labels that break it are repaired.
+    scheme (str | None): If given, labels that break this scheme are repaired.
     """
     is_space = doc.to_array(IS_SPACE).tolist()
     labels: list[str | None] = [
