@@ -32,40 +32,24 @@ Batch = TypeVar("Batch")
 Tagged = TypeVar("Tagged")
 Row = dict[str, Any]
 
-# So many word forms stay in the vocab: some 50 MB.
-N_WORDS = 50_000
+N_WORDS = 50_000  # that stay in the vocab: some 50 MB
 
 
-class OneAtATime:
-    """A context that one thread at a time is in, as a memory zone frees the words of all threads.
+_lock = Lock()  # held while a pipeline runs, as a memory zone frees the words of all threads
 
-    In a forked process, no thread is in it; pipelines that one was using are loaded anew.
+
+def _after_fork() -> None:
+    """Free the lock in a forked process, where no thread holds it. A pipeline that was being used
+    is loaded anew.
     """
-
-    def __init__(self) -> None:
-        self._leave()
-        if hasattr(os, "register_at_fork"):  # Windows has no fork
-            os.register_at_fork(after_in_child=self._after_fork)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._is_used = True
-
-    def __exit__(self, *_: object) -> None:
-        self._is_used = False
-        self._lock.release()
-
-    def _leave(self) -> None:
-        self._lock = Lock()
-        self._is_used = False  # the lock can be taken a moment before
-
-    def _after_fork(self) -> None:
-        if self._is_used:
-            _load.cache_clear()
-        self._leave()
+    global _lock
+    if _lock.locked():
+        _load.cache_clear()
+    _lock = Lock()
 
 
-_one_at_a_time = OneAtATime()
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class TagBatch:
@@ -101,7 +85,7 @@ class TagBatch:
         self.component = component
         self.confidences = confidences
         self.gpu = gpu
-        self.key = uuid4()  # a new TagBatch loads what was trained meanwhile
+        self.key = uuid4()  # so a new TagBatch loads the pipeline anew
 
     @property
     def new_columns(self) -> list[str]:
@@ -122,7 +106,7 @@ class TagBatch:
     def _rows(self, texts: list[Any]) -> list[Row]:
         if not texts:
             return []
-        with _one_at_a_time:
+        with _lock:
             nlp, tagger = _load(self.key, self.pipeline, self.component, self.gpu)
             tagger.store_probabilities = self.confidences
             with bounded_memory(nlp):
@@ -168,27 +152,21 @@ def _end_with_parent() -> None:
 
 
 def bounded_memory(nlp: Language) -> AbstractContextManager[object]:
-    """Return a context to tag Docs in, which must not be used after it. The words of the first
-    texts stay in the vocab, as to make them anew takes time; once it has many, those of a
-    context are freed at its end.
+    """Return a context to tag Docs in; they must not be used after it. Words stay in the vocab, as
+    making them anew takes time; but once it has many, the words of a context are freed at its end.
     """
     return nlp.memory_zone() if len(nlp.vocab) > N_WORDS else nullcontext()
 
 
 def tag_texts(nlp: Language, tagger: LSTMTagger, texts: list[Any]) -> list[Row]:
-    """Tag texts together.
-
-    nlp (Language): The pipeline.
-    tagger (LSTMTagger): Its component whose labels are wanted.
-    texts (list[Any]): The texts, or lists of words.
-    RETURNS (list[Row]): For each text, the values of the new columns.
+    """Tag texts, or lists of words, by a component of a pipeline; return the values of the new
+    columns for each.
     """
     docs = run_pipeline(nlp, texts, partial(_make_doc, nlp))
     return [_row(doc, text, tagger) for doc, text in zip(docs, texts, strict=True)]
 
 
 def _make_doc(nlp: Language, text: Any) -> Doc:
-    """Make a Doc of a text or of a list of words; ValueError if it is neither."""
     words = _words_of(text)
     if words is not None:
         return Doc(nlp.vocab, words=words)
@@ -256,13 +234,8 @@ def _load(
 
 
 def read_column(batch: Any, column: str, new: Collection[str]) -> list[Any]:
-    """Return the values of a column.
-
-    batch (dict | pyarrow.Table | pandas.DataFrame): The batch.
-    column (str): The name of the column.
-    new (Collection[str]): The names of columns that are to be added.
-    RETURNS (list[Any]): The values.
-    RAISES: ValueError if the batch is of another kind, lacks the column, or has one of the new.
+    """Return the values of a column of a dict, a pyarrow Table or a pandas DataFrame; ValueError if
+    the batch is of another kind, lacks the column, or has one of the new columns.
     """
     names = _names(batch)
     if column not in names:
@@ -278,11 +251,8 @@ def read_column(batch: Any, column: str, new: Collection[str]) -> list[Any]:
 
 
 def add_columns(batch: Any, columns: dict[str, list[Any]]) -> Any:
-    """Return a batch of the same kind that has more columns.
-
-    batch (dict | pyarrow.Table | pandas.DataFrame): The batch; it stays as it is.
-    columns (dict[str, list[Any]]): The new columns: strings, or lists of strings, integers or
-        floats.
+    """Return a batch of the same kind that has more columns: strings, or lists of strings, integers
+    or floats.
     """
     if isinstance(batch, Mapping):
         return {**batch, **{name: _array(values) for name, values in columns.items()}}

@@ -18,6 +18,13 @@ GOLD = {
     ],
 }
 WORDS = ["The", "dog", "ate", "the", "apple"]
+# A small encoder of spaCy, and a listener to it.
+CNN = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    **{"pretrained_vectors": None, "width": 8, "depth": 1, "embed_size": 50},
+    **{"window_size": 1, "maxout_pieces": 2, "subword_features": True},
+}
+LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "tok2vec"}
 EMPTY: list[str] = []
 EMPTY_AT = [[EMPTY], [EMPTY, WORDS], [WORDS, EMPTY, ["The", "dog"]], [WORDS, EMPTY]]
 ODD_WORDS = {

@@ -9,6 +9,7 @@ import numpy
 import pytest
 import spacy
 import srsly
+from helpers import CNN
 from spacy.language import DEFAULT_CONFIG_PRETRAIN_PATH, Language
 from spacy.tokens import Doc, DocBin, Token
 from spacy.training import Corpus, Example
@@ -58,13 +59,6 @@ n_characters = 2
 [initialize]
 init_tok2vec = "model-last.bin"
 """
-
-
-HASH_EMBED = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    **{"pretrained_vectors": None, "width": 8, "depth": 1, "embed_size": 20},
-    **{"window_size": 1, "maxout_pieces": 2, "subword_features": False},
-}
 
 
 @pytest.fixture
@@ -141,7 +135,7 @@ def test_weights_of_another_model_are_refused(
 ) -> None:
     pretrain(pretraining_config.copy(), tmp_path)
     nlp = spacy.blank("xx")
-    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": HASH_EMBED}
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": CNN}
     config = model if settings is None else {**tiny, **settings}
     tagger = nlp.add_pipe("lstm_tagger", config={"model": config})
     examples = list(Corpus(tmp_path / "train.spacy")(nlp))

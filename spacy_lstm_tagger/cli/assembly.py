@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.util import load_model_from_config
-from thinc.api import Config, Model
+from thinc.api import Config
 
 from ..pipeline.distillation import Teacher
 from ..pipeline.labels import FACTORIES
+from .io import nodes_of
 
 
 class Plan(NamedTuple):
@@ -27,14 +28,13 @@ class Plan(NamedTuple):
 
     @property
     def kept(self) -> list[str]:
-        """The components of the teacher that come along."""
+        """The components of the teacher that are kept."""
         return [name for name in self.order if name not in self.pupils.values()]
 
 
 def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
     """Plan a pipeline that takes a teacher's place where only tags are wanted.
 
-    teacher (Teacher): The teacher.
     keep (Sequence[str]): Components to keep although they have models of their own; the encoders
         that they listen to are kept, too.
     RAISES: ValueError if there is no such component to keep.
@@ -67,12 +67,8 @@ def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
 
 
 def assemble(teacher: Teacher, pupil: Language, plan: Plan) -> Language:
-    """Build the pipeline of a plan. It has a vocab of its own, with nothing that isn't needed.
-
-    teacher (Teacher): The teacher.
-    pupil (Language): The trained pipeline of the pupil.
-    plan (Plan): The plan.
-    RETURNS (Language): The new pipeline.
+    """Build the pipeline of a plan from a teacher and a trained pupil. Its vocab is a new one, with
+    nothing that isn't needed.
     """
     theirs, trained = teacher.nlp.config.interpolate(), pupil.config.interpolate()
     source_of = {name: pupil if name in pupil.pipe_names and name not in plan.order else teacher.nlp
@@ -107,10 +103,8 @@ def rebuild(
 
     config (Config): Its config.
     nlp (Language): The pipeline whose tokenizer and lookups it gets.
-    components (Sequence[tuple[str, Any]]): Names and components, of which it gets what they have
-        learnt.
-    vectors (Vectors): The word vectors; none if there are none.
-    RETURNS (Language): The pipeline.
+    components (Sequence[tuple[str, Any]]): Names and trained components, whose state it gets.
+    vectors (Vectors): The word vectors; they can be empty.
     """
     rebuilt = load_model_from_config(config, auto_fill=True)
     rebuilt.vocab.lookups = nlp.vocab.lookups
@@ -137,25 +131,20 @@ def check_vectors(teacher: Teacher, plan: Plan, vectors: str | None) -> None:
 
 def _encoders(nlp: Language, name: str) -> Iterator[str]:
     """Yield the encoders that a component listens to."""
-    nodes = {id(node) for node in _nodes(nlp.get_pipe(name))}
+    nodes = {id(node) for node in nodes_of(nlp.get_pipe(name))}
     for encoder, pipe in nlp.pipeline:
         if any(id(listener) in nodes for listener in getattr(pipe, "listeners", ())):
             yield encoder
             yield from _encoders(nlp, encoder)
 
 
-def _nodes(pipe: Any) -> Iterator[Model]:
-    model = getattr(pipe, "model", None)
-    return iter(model.walk() if isinstance(model, Model) else ())
-
-
 def _reason(nlp: Language, name: str, pipe: Any) -> str:
-    """Say why a component doesn't come along; "" if it does."""
+    """Say why a component is left out; "" if it is kept."""
     if hasattr(pipe, "listeners"):
         return "an encoder"
     if encoders := list(_encoders(nlp, name)):
         return f"listens to {encoders[0]}"
-    return "has a model of its own" if any(_nodes(pipe)) else ""
+    return "has a model of its own" if nodes_of(pipe) else ""
 
 
 def _unmet(nlp: Language, left_out: dict[str, str], kept: set[str]) -> dict[str, str]:
@@ -186,11 +175,11 @@ def _pupil_names(teacher: Teacher) -> dict[str, str]:
 
 
 def _readers_of_vectors(nlp: Language, plan: Plan) -> list[str]:
-    """Return the components that come along and read word vectors."""
+    """Return the kept components that read word vectors."""
     return [
         name
         for name in plan.kept
-        if any(node.name == "static_vectors" for node in _nodes(nlp.get_pipe(name)))
+        if any(node.name == "static_vectors" for node in nodes_of(nlp.get_pipe(name)))
     ]
 
 

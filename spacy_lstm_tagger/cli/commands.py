@@ -18,7 +18,7 @@ KINDS = ".jsonl, .conllu, .spacy, or any other name for text, line by line"
 
 Pipeline = Annotated[str, Arg(help="A trained pipeline: its path, or the name of a package")]
 Component = Annotated[str | None, Opt(help="Name of the component; by default the first one")]
-TextKey = Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSONL files")]
+TextKey = Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSON files")]
 Force = Annotated[bool, Opt("--force", "-F", help="Overwrite existing output")]
 Code = Annotated[Path | None, Opt("--code", "-c", help="Python file to be imported first")]
 Gpu = Annotated[int, Opt("--gpu-id", "-g", help="GPU ID or -1 for CPU")]
@@ -28,9 +28,14 @@ app.add_typer(lstm_tagger_cli)
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn what is wrong with the input into one line and exit code 1."""
+def one_line_errors(code: Path | None = None, use_gpu: int | None = None) -> Iterator[None]:
+    """Import a Python file and use a GPU, if given; turn invalid input into one line and exit code
+    1.
+    """
     try:
+        import_code(code)
+        if use_gpu is not None:
+            setup_gpu(use_gpu)
         yield
     except (ImportError, OSError, ValueError) as error:
         from .texts import printable
@@ -56,9 +61,7 @@ def report_cli(
     """Write a page that shows where a tagger errs, or how two of them differ."""
     if len(pipelines) > 2:
         raise typer.BadParameter(f"one or two pipelines can be shown, not {len(pipelines)}")
-    with one_line_errors():
-        import_code(code)
-        setup_gpu(use_gpu)
+    with one_line_errors(code, use_gpu):
         from .report import write_report
 
         write_report(
@@ -89,8 +92,7 @@ def debug_cli(
     in spacy train: --paths.train FILE.
     """
     overrides = parse_config_overrides(ctx.args)
-    with one_line_errors():
-        import_code(code)
+    with one_line_errors(code):
         from .debug import debug
 
         debug(config, overrides, component=component, n_examples=n_examples)
@@ -111,9 +113,7 @@ def uncertain_cli(
     use_gpu: Gpu = -1,
 ) -> None:
     """Choose the sentences of which the tagger is least sure: the next ones to annotate."""
-    with one_line_errors():
-        import_code(code)
-        setup_gpu(use_gpu)
+    with one_line_errors(code, use_gpu):
         from .uncertain import write_uncertain
 
         write_uncertain(
@@ -145,7 +145,7 @@ def tag_cli(
     code: Code = None,
     use_gpu: Gpu = -1,
 ) -> None:
-    """Run a pipeline over files of any size, and write what it says of each token."""
+    """Run a pipeline over files of any size, and write its annotation of each token."""
     with one_line_errors():
         from .tag import tag_files
 
@@ -181,7 +181,7 @@ def convert_cli(
         str | None, Opt("--sentence", "-s", help="Column of the sentences, if there is one")
     ] = None,
     lang: Annotated[str, Opt("--lang", help="Language whose tokenizer cuts texts")] = "xx",
-    text_key: Annotated[str, Opt("--text-key", "-tk", help="Key of the text in JSON")] = "text",
+    text_key: TextKey = "text",
     split: Annotated[
         str | None, Opt("--split", help="Shares of train, dev and test, such as 0.8,0.1,0.1")
     ] = None,
@@ -251,8 +251,7 @@ def distill_cli(
     """
     first = next((i for i, word in enumerate(inputs) if word.startswith("--")), len(inputs))
     overrides = parse_config_overrides(inputs[first:])
-    with one_line_errors():
-        import_code(code)
+    with one_line_errors(code):
         from .distill import Order, distill
 
         order = Order(
@@ -290,8 +289,7 @@ def compact_cli(
     """Save a trained pipeline in a fraction of its size: with rounded weights, and without words
     that hardly change a label.
     """
-    with one_line_errors():
-        import_code(code)
+    with one_line_errors(code):
         from .compact import compact_pipeline
 
         compact_pipeline(pipeline, output, texts or (), text_key=text_key, force=force)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from spacy.tokens import Doc, Token
@@ -22,19 +23,9 @@ ESCAPED = {escape: character for character, escape in ESCAPES.items()}
 LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # for one program or another
 
 
-class Word(NamedTuple):
-    """A token of a sentence that is no white space, and the white space after it."""
-
-    token: Token
-    after: str
-
-
 class Written(NamedTuple):
-    """A token as it was written: a word, or a multiword token and the words it stands for.
-
-    form: The token.
-    after: The white space after it.
-    words: The words.
+    """A token of the text, the white space after it, and its words: several if it is a multiword
+    token.
     """
 
     form: str
@@ -43,22 +34,16 @@ class Written(NamedTuple):
 
 
 def read_sentences(lines: Iterable[str], source: str) -> Iterator[Text]:
-    """Read the sentences of a file. A sentence that breaks the format says so in its `error`.
-
-    lines (Iterable[str]): The lines.
-    source (str): The name of the file.
-    YIELDS (Text): The sentences; without words if there are only comments.
+    """Yield the sentences of the lines of a file; without words if there are only comments. A
+    sentence that breaks the format says so in its `error`.
     """
     sentence: list[str] = []
-    number = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(chain(lines, [""]), 1):
         if line.strip():
             sentence.append(line.rstrip("\n"))
         elif sentence:
             yield _read_sentence(sentence, number - len(sentence), source)
             sentence = []
-    if sentence:
-        yield _read_sentence(sentence, number - len(sentence) + 1, source)
 
 
 def _read_sentence(lines: list[str], first: int, source: str) -> Text:
@@ -91,7 +76,7 @@ def _read_sentence(lines: list[str], first: int, source: str) -> Text:
 
 
 def _flaw_of_line(cells: Sequence[str], n_words: int, end: int) -> str:
-    """Return what is wrong with a line after so many words; "" if it is right."""
+    """Return the flaw of a line after `n_words` words; "" for none."""
     if len(cells) != N_COLUMNS:
         return f"it has {len(cells)} columns instead of {N_COLUMNS}"
     if not cells[FORM].strip():
@@ -161,34 +146,35 @@ def annotated_columns(text: Text) -> tuple[list[str], list[str], list[str]]:
 
 
 def write_sentences(doc: Doc, text: Text, extensions: Sequence[str] = ()) -> str:
-    """Return the sentences of a Doc. One that was read from CoNLL-U keeps what the pipeline doesn't
-    write.
+    """Return the sentences of a Doc. Those read from CoNLL-U keep what the pipeline doesn't write.
 
-    doc (Doc): The Doc.
-    text (Text): The text that it was made of.
     extensions (Sequence[str]): Attributes of tokens, `token._.NAME`, that go to the column MISC.
     """
     keys = {i: key for i, key in COLUMNS.items() if doc.has_annotation(key)}
     labels = {name: labels_of(doc, name) for name in extensions}
     if isinstance(text.record, list):
         return "\n".join(_updated_lines(text.record, doc, keys, labels)) + "\n\n"
-    before, sentences = _split_spaces(doc, text)
+    places = text.places_in(doc)
+    words = [token.i for token in doc if not token.text.isspace()]
+    starts = [*(places[i][0] for i in words), len(text.text)]
+    before = text.text[: starts[0]]
+    after = {i: text.text[places[i][1] : end] for i, end in zip(words, starts[1:], strict=True)}
     blocks = []
-    for sentence in sentences:
-        blocks.append("\n".join(_sentence_lines(sentence, before, keys, labels)) + "\n\n")
-        before = ""
+    for span in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
+        if sentence := [token for token in span if token.i in after]:
+            lines = _sentence_lines(sentence, before, after, keys, labels)
+            blocks.append("\n".join(lines) + "\n\n")
+            before = ""
     return "".join(blocks)
 
 
 def write_failure(
     text: Text, message: str, written: Collection[int], extensions: Sequence[str] = ()
 ) -> str:
-    """Return a sentence for a text that could not be tagged, with a comment that says why.
+    """Return a text that could not be tagged as one sentence, with a comment that says why.
 
-    text (Text): The text.
-    message (str): What went wrong.
-    written (Collection[int]): The columns that the pipeline would have written: they are empty.
-    extensions (Sequence[str]): What it would have written to the column MISC.
+    written (Collection[int]): The columns that the pipeline would have written; they are empty.
+    extensions (Sequence[str]): Attributes that it would have written to the column MISC.
     """
     comment = f"# error = {message}"
     if isinstance(text.record, list):
@@ -207,38 +193,28 @@ def write_failure(
     return "\n".join([comment, *rows]) + "\n\n"
 
 
-def _split_spaces(doc: Doc, text: Text) -> tuple[str, list[list[Word]]]:
-    """Return the white space before the first word of a text, and the words of its sentences, each
-    with the white space after it.
-    """
-    places = text.places_in(doc)
-    spans = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
-    sentences = [[t for t in span if not t.text.isspace()] for span in spans]
-    words = [token for sentence in sentences for token in sentence]
-    starts = [*(places[word.i][0] for word in words), len(text.text)]
-    ends = [0, *(places[word.i][1] for word in words)]
-    before, *after = (text.text[end:start] for end, start in zip(ends, starts, strict=True))
-    rest = iter(after)
-    return before, [[Word(word, next(rest)) for word in found] for found in sentences if found]
-
-
 def _sentence_lines(
-    sentence: list[Word], before: str, keys: dict[int, str], labels: dict[str, list[str]]
+    sentence: list[Token],
+    before: str,
+    after: dict[int, str],
+    keys: dict[int, str],
+    labels: dict[str, list[str]],
 ) -> Iterator[str]:
-    forms = [_cell_of(word.token.text) for word in sentence]
-    spaces = [" " if word.after else "" for word in sentence]
+    """Yield the lines of a sentence, given the white space before it and after each token."""
+    forms = [_cell_of(token.text) for token in sentence]
+    spaces = [" " if after[token.i] else "" for token in sentence]
     yield "# text = " + "".join(map("".join, zip(forms, spaces, strict=True))).rstrip()
-    numbers = {word.token.i: i for i, word in enumerate(sentence, 1)}
-    for i, (word, form) in enumerate(zip(sentence, forms, strict=True), 1):
+    numbers = {token.i: i for i, token in enumerate(sentence, 1)}
+    for i, (token, form) in enumerate(zip(sentence, forms, strict=True), 1):
         cells = [str(i), form, *"________"]
         for column, key in keys.items():
-            cells[column] = _annotation(word.token, column, key, numbers) or "_"
+            cells[column] = _annotation(token, column, key, numbers) or "_"
         misc = [f"SpacesBefore={_escaped(before)}"] if before and i == 1 else []
-        if not word.after:
+        if not after[token.i]:
             misc.append("SpaceAfter=No")
-        elif word.after != " ":
-            misc.append(f"SpacesAfter={_escaped(word.after)}")
-        own = {name: found[word.token.i] for name, found in labels.items()}
+        elif after[token.i] != " ":
+            misc.append(f"SpacesAfter={_escaped(after[token.i])}")
+        own = {name: found[token.i] for name, found in labels.items()}
         cells[MISC] = _misc_with("|".join(misc) or "_", own)
         yield "\t".join(cells)
 
@@ -246,9 +222,7 @@ def _sentence_lines(
 def _updated_lines(
     lines: list[str], doc: Doc, keys: dict[int, str], labels: dict[str, list[str]]
 ) -> Iterator[str]:
-    """Yield the lines of a sentence with what the pipeline wrote; a word that it left alone keeps
-    what it had.
-    """
+    """Yield the lines of a sentence with the pipeline's annotation in the place of the old one."""
     tokens = iter(doc)
     numbers = {token.i: token.i + 1 for token in doc}
     for line in lines:
@@ -263,7 +237,7 @@ def _updated_lines(
 
 
 def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) -> str:
-    """Return what the pipeline wrote for a token; "" if it wrote nothing."""
+    """Return the pipeline's annotation of a token; "" for none."""
     if key == "MORPH":
         return str(token.morph) or ("_" if token.has_morph() else "")
     if column == HEAD and token.dep:
@@ -277,7 +251,7 @@ def _annotation(token: Token, column: int, key: str, numbers: dict[int, int]) ->
 
 
 def _misc_with(misc: str, labels: dict[str, str]) -> str:
-    """Return the column MISC with other labels; without those that are empty."""
+    """Return the column MISC with labels in the place of the old ones; empty labels are removed."""
     if not labels:
         return misc
     items = [item for item in misc.split("|") if item.partition("=")[0] not in (*labels, "_")]
@@ -286,7 +260,7 @@ def _misc_with(misc: str, labels: dict[str, str]) -> str:
 
 
 def _cell_of(value: str) -> str:
-    """Return a value without what ends a cell or a line."""
+    """Return a value with spaces for tabs and ends of lines."""
     return re.sub(rf"[\t{LINE_ENDS}]+", " ", value)
 
 

@@ -197,13 +197,7 @@ def _repair(document: Labelled, scheme: str, repaired: list[str]) -> Labelled:
 
 
 def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | None) -> Doc:
-    """Return a Doc with labels and, if they have a scheme, with entities.
-
-    document (Labelled): The document.
-    nlp (Language): Whose vocab the Doc gets.
-    attribute (str): "tag", "pos", "morph", or the name of a custom extension.
-    scheme (str | None): The scheme.
-    """
+    """Return a Doc with labels and, if they have a scheme, with entities."""
     annotation: dict[str, Any] = {"sent_starts": document.starts}
     if attribute in FACTORIES:
         annotation[ARGUMENTS[attribute]] = document.labels
@@ -219,11 +213,8 @@ def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | No
 def split_documents(
     documents: list[Labelled], shares: Sequence[float], seed: int
 ) -> dict[str, list[Labelled]]:
-    """Split documents at random.
+    """Split documents at random. The sum of the shares of two or three parts is 1.
 
-    documents (list[Labelled]): The documents.
-    shares (Sequence[float]): The shares of two or three parts; their sum is 1.
-    seed (int): Equal seeds make equal splits.
     RETURNS (dict[str, list[Labelled]]): The parts "train", "dev" and, if there are three, "test".
     RAISES: ValueError if a part would be empty.
     """

@@ -33,13 +33,12 @@ Row = tuple[Any, ...]
 
 
 class Setting(NamedTuple):
-    """What a config says of a training.
+    """A config of a training, and its corpora.
 
     nlp: The pipeline, not initialized.
-    name, attribute: Those of the component.
-    train, dev: The examples.
+    name, attribute: Name and attribute of the component.
     batcher: Makes batches of examples.
-    max_steps: When training ends; 0 for never.
+    max_steps: 0 for no end.
     window_length, min_frequency: Settings of the component's model, or of the one it listens to.
     """
 
@@ -61,13 +60,8 @@ def debug(
     component: str | None = None,
     n_examples: int = 10,
 ) -> None:
-    """Print what `spacy debug data` doesn't say of an `lstm_tagger`.
-
-    config (Path): The config; what it lacks is filled in.
-    overrides (dict[str, Any]): Settings to replace.
-    component (str | None): Name of the component; None for the first `lstm_tagger`.
-    n_examples (int): How many rows a table of examples has at most.
-    RAISES: ValueError if the config or its corpora can't be used.
+    """Print what `spacy debug data` doesn't say of an `lstm_tagger`. The arguments are those of the
+    command. ValueError if the config or its corpora can't be used.
     """
     setting = read_setting(config, overrides, component)
     train = [example.y for example in setting.train]
@@ -77,12 +71,12 @@ def debug(
     _show_labels(train, dev, setting.attribute, n_examples)
     _show_inconsistent(train, setting.attribute, n_examples)
     _show_vocabulary(setting, n_examples)
-    _show_tokens(setting, train, dev, n_examples)
+    _show_tokens(setting.nlp, setting.train, [*train, *dev], n_examples)
     _show_batches(setting)
 
 
 def read_setting(config: Path, overrides: dict[str, Any], component: str | None = None) -> Setting:
-    """Read a config and its corpora; see `debug`."""
+    """Read a config, filling in what it lacks, and its corpora."""
     require_paths([config])
     nlp = load_model_from_config(load_config(config, overrides=overrides), auto_fill=True)
     name, tagger = find_tagger(nlp, component)
@@ -112,7 +106,7 @@ def read_setting(config: Path, overrides: dict[str, Any], component: str | None 
 
 
 def _model_settings(components: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings of a component's model, or of that of the encoder it listens to."""
+    """Return the settings of a component's model, or of the encoder that it listens to."""
     own, *others = (components[n].get("model", {}) for n in sorted(components, key=name.__ne__))
     upstream = [model for model in others if "LSTMTok2Vec" in str(model.get("@architectures"))]
     return own if "window_length" in own or not upstream else upstream[0]
@@ -146,8 +140,7 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
     if missing := {label: n for label, n in in_dev.items() if label not in counts}:
         names = [f"{label} ({n})" for label, n in missing.items()]
         msg.warn(f"{len(names)} labels of dev are not in train: {_some(names, n_examples)}")
-    unlabelled = sum(map(len, train)) - total
-    if unlabelled:
+    if unlabelled := sum(map(len, train)) - total:
         msg.info(f"{unlabelled:,} tokens of train have no label, but can have soft ones")
 
 
@@ -186,9 +179,8 @@ def _show_vocabulary(setting: Setting, n_examples: int) -> None:
         msg.warn(f"Unknown characters in dev: {_counted(characters, n_examples)}")
 
 
-def _show_tokens(setting: Setting, train: list[Doc], dev: list[Doc], n_examples: int) -> None:
-    docs = [*train, *dev]
-    found = cut_otherwise(setting.nlp, progress(docs, "Tokenizing", len(docs)))
+def _show_tokens(nlp: Language, train: list[Example], docs: list[Doc], n_examples: int) -> None:
+    found = cut_otherwise(nlp, progress(docs, "Tokenizing", len(docs)))
     n_words = sum(n * len(words.split()) for (words, _), n in found.items())
     n_tokens = sum(map(len, docs))
     if not found:
@@ -197,8 +189,7 @@ def _show_tokens(setting: Setting, train: list[Doc], dev: list[Doc], n_examples:
     rows = [(words, tokens, n) for (words, tokens), n in found.most_common(n_examples)]
     _table("Cut otherwise by the tokenizer", ("Corpus", "Tokenizer", "Times"), rows)
     msg.info(f"{n_words:,} of {n_tokens:,} tokens ({n_words / n_tokens:.2%}) are cut otherwise")
-    same = all(len(e.x) == len(e.y) for e in setting.train)
-    if same:
+    if all(len(example.x) == len(example.y) for example in train):
         msg.good("Training reads the tokens of the corpus, so no label is lost")
         msg.info(
             "On texts, the pipeline has the tokens of the tokenizer: scores of the corpus's tokens "
@@ -258,8 +249,8 @@ class Word(NamedTuple):
 
 
 def inconsistent(docs: Iterable[Doc], attribute: str) -> list[tuple[Word, Counter[str]]]:
-    """Return the words that have different labels between the same two words, and how often they
-    have each; those first of which most tokens don't have the most frequent label.
+    """Return the words that have different labels between the same two words, and the counts of
+    these labels. Those with most tokens that don't have the most frequent label come first.
     """
     found: dict[Word, Counter[str]] = defaultdict(Counter)
     for doc in docs:
@@ -277,21 +268,20 @@ def n_deviating(labels: Counter[str]) -> int:
 
 
 def unknown_words(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
-    """Return how often each word occurs that a vocabulary lacks."""
-    known = vocabulary.words
-    return Counter(t.text for doc in docs for t in doc if t.text.lower() not in known)
+    """Count the words that a vocabulary lacks."""
+    words = (token.text for doc in docs for token in doc)
+    return Counter(word for word in words if word.lower() not in vocabulary.words)
 
 
 def unknown_characters(docs: Iterable[Doc], vocabulary: Vocabulary) -> Counter[str]:
-    """Return how often each character occurs that a vocabulary lacks."""
-    known = vocabulary.characters
+    """Count the characters that a vocabulary lacks."""
     read = (sign for doc in docs for token in doc for sign in spelling(token.text))
-    return Counter(sign for sign in read if sign not in known)
+    return Counter(sign for sign in read if sign not in vocabulary.characters)
 
 
 def cut_otherwise(nlp: Language, docs: Iterable[Doc]) -> Counter[tuple[str, str]]:
-    """Return how often what words of the corpus become what other tokens of the tokenizer. Docs are
-    left out whose text isn't known, as they don't say where spaces are.
+    """Count the differences of tokenization: words of the corpus, and the tokenizer's tokens in
+    their place. Docs whose spaces aren't known are left out.
     """
     known = (doc for doc in docs if not doc.has_unknown_spaces)
     return Counter(pair for doc in known for pair in _differences(doc, nlp.make_doc(doc.text)))
@@ -306,7 +296,7 @@ def _differences(reference: Doc, doc: Doc) -> Iterator[tuple[str, str]]:
 
 
 def _between(doc: Doc, starts: Sequence[int]) -> list[list[str]]:
-    """Return the tokens from each of some places on; without blank ones."""
+    """Return the tokens between places in a Doc, without blank ones."""
     parts: list[list[str]] = [[] for _ in range(len(starts) + 1)]
     for token in doc:
         if not token.is_space:

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple, cast
 import numpy
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.morphology import Morphology
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import minibatch
 
 from ..pipeline.labels import labels_of, score_labels
-from ..pipeline.pairing import describe, make_doc, run_pipeline
+from ..pipeline.pairing import bare_copy, describe, make_doc, run_pipeline
+from ..pipeline.probabilities import confidences
 from ..pipeline.tagger import LSTMTagger
-from .io import progress
+from .io import networks_of, progress
 
 BATCH_SIZE = 128
 NOT_TAGGED = "(none)"  # the label of tokens that a pipeline left without one
-BLOCK = 2**23  # random numbers that are drawn at a time
+N_SAMPLES, N_PERMUTATIONS = 2_000, 10_000
 
 Strings = NDArray[numpy.str_]
 Ints = NDArray[numpy.int64]
@@ -69,7 +69,7 @@ def evaluate(
 
     nlp (Language): The pipeline. From now on its taggers of this attribute store probabilities.
     references (Sequence[Doc]): The annotated Docs.
-    attribute (str): "tag", "pos" or "morph".
+    attribute (str): "tag", "pos", "morph", or the name of an extension.
     own_tokens (bool): Whether the pipeline tokenizes the texts. Only tokens that are also in the
         corpus are scored then. By default, and for Docs whose spaces are unknown, the pipeline gets
         the tokens of the corpus.
@@ -128,9 +128,7 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
     def make(reference: Doc) -> Doc:
         if own_tokens and not reference.has_unknown_spaces:
             return make_doc(nlp, reference.text)
-        words = [token.text for token in reference]
-        spaces = [bool(token.whitespace_) for token in reference]
-        return Doc(nlp.vocab, words=words, spaces=spaces)
+        return bare_copy(reference, nlp.vocab)
 
     for batch in minibatch(references, BATCH_SIZE):
         for doc, reference in zip(run_pipeline(nlp, batch, make), batch, strict=True):
@@ -143,27 +141,16 @@ def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Ite
 def _confidence(doc: Doc, attribute: str) -> list[float]:
     """Return the probability of each token's label; NaN without probabilities."""
     name = f"{attribute}_probabilities"
-    probabilities = doc._.get(name) if Doc.has_extension(name) else None
-    if probabilities is None:
+    if not Doc.has_extension(name) or doc._.get(name) is None:
         return [float("nan")] * len(doc)
-    ids = {label: i for i, label in enumerate(doc._.get(f"{attribute}_labels"))}
-    if attribute == "morph":
-        ids.setdefault("", ids.get(Morphology.EMPTY_MORPH, -1))
-    chosen = [ids.get(label, -1) for label in labels_of(doc, attribute)]
-    return [float(row[i]) if i >= 0 else 0.0 for row, i in zip(probabilities, chosen, strict=True)]
+    return confidences(doc, attribute)
 
 
 def known_words(nlp: Language) -> set[str] | None:
     """Return the words, in lower case, that a pipeline's models learnt; None if no model has a
     vocabulary.
     """
-    words: set[str] = set()
-    for _, pipe in nlp.pipeline:
-        model: Any = getattr(pipe, "model", None)
-        for node in model.walk() if model is not None else ():
-            for shim in node.shims:
-                words.update(getattr(getattr(shim, "vocabulary", None), "words", ()))
-    return words or None
+    return {word for network in networks_of(nlp) for word in network.vocabulary.words} or None
 
 
 def word_counts(docs: Iterable[Doc]) -> Counter[str]:
@@ -171,56 +158,31 @@ def word_counts(docs: Iterable[Doc]) -> Counter[str]:
     return Counter(token.text.lower() for doc in docs for token in doc)
 
 
-def bootstrap_interval(
-    right: Ints, total: Ints, *, n_samples: int = 2_000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Return a confidence interval of an accuracy, by resampling sentences (Efron 1979).
+def bootstrap_interval(right: Ints, total: Ints) -> tuple[float, float]:
+    """Return the 95% confidence interval of an accuracy, by resampling sentences (Efron 1979).
 
     right, total (Ints): (sentences,) number of right tokens, and of all tokens.
-    n_samples (int): Number of bootstrap samples.
-    level (float): Confidence level.
-    seed (int): Seed of the random numbers.
-    RETURNS (tuple[float, float]): The lower and the upper bound.
     """
-    n = len(total)
-    random = numpy.random.default_rng(seed)
-    accuracies = []
-    for size in _blocks(n_samples, n):
-        drawn = random.integers(0, n, (size, n), dtype="int32")
-        accuracies.append(right[drawn].sum(axis=1) / total[drawn].sum(axis=1))
-    tail = (1 - level) / 2
-    low, high = numpy.quantile(numpy.concatenate(accuracies), [tail, 1 - tail])
+    random, n = numpy.random.default_rng(0), len(total)
+    samples = (random.integers(0, n, n) for _ in range(N_SAMPLES))
+    accuracies = [right[drawn].sum() / total[drawn].sum() for drawn in samples]
+    low, high = numpy.quantile(accuracies, [0.025, 0.975])
     return float(low), float(high)
 
 
-def permutation_p(
-    first: Ints, second: Ints, *, n_permutations: int = 10_000, seed: int = 0
-) -> float:
-    """Return the p-value of a paired permutation test over sentences (Yeh 2000).
+def permutation_p(first: Ints, second: Ints) -> float:
+    """Return the p-value of a paired permutation test over sentences (Yeh 2000): how often permuted
+    counts differ as much as the real ones.
 
     first, second (Ints): (sentences,) number of right labels of each tagger.
-    n_permutations (int): Number of random permutations.
-    seed (int): Seed of the random numbers.
-    RETURNS (float): How often permuted counts differ as much as the real ones.
     """
-    differences = (first - second).astype("float32")
-    differences = differences[differences != 0]
-    random = numpy.random.default_rng(seed)
-    n_extreme = 0
-    for size in _blocks(n_permutations, len(differences)):
-        signs = random.integers(0, 2, (size, len(differences)), dtype="int8").astype("float32")
-        sums = (2 * signs - 1) @ differences
-        n_extreme += int((numpy.abs(sums) >= abs(float(differences.sum()))).sum())
-    return (n_extreme + 1) / (n_permutations + 1)
+    differences = (first - second)[first != second]
+    random, observed = numpy.random.default_rng(0), abs(differences.sum())
+    signs = (2 * random.integers(0, 2, len(differences)) - 1 for _ in range(N_PERMUTATIONS))
+    n_extreme = sum(abs(some @ differences) >= observed for some in signs)
+    return float(n_extreme + 1) / (N_PERMUTATIONS + 1)
 
 
 def per_sentence(values: Any, sentence: Ints, n_sentences: int) -> Ints:
     """Sum the values of tokens for each sentence."""
     return numpy.bincount(sentence, weights=values, minlength=n_sentences).astype("int64")
-
-
-def _blocks(n_rows: int, n_columns: int) -> Iterator[int]:
-    """Divide rows into blocks of about BLOCK numbers."""
-    size = max(1, BLOCK // max(1, n_columns))
-    for begin in range(0, n_rows, size):
-        yield min(size, n_rows - begin)

@@ -17,8 +17,12 @@ N_CONFUSIONS, N_EXAMPLES = 20, 5
 N_SUSPECTS, N_DOCS, N_DIFFERENCES = 200, 20, 30
 SURE = 0.9  # a gold label is suspect if another label is this probable
 CONTEXT = 12  # words shown on either side
-FREQUENCIES = [0, 1, 2, 10, 100, 1000]
-LENGTHS = [1, 6, 11, 21, 41]
+# Groups of words by frequency and by length of sentence, under their smallest values.
+FREQUENCIES = {
+    **{0: "never", 1: "once", 2: "2 to 9", 10: "10 to 99", 100: "100 to 999"},
+    1000: "1,000 or more",
+}
+LENGTHS = {1: "1 to 5", 6: "6 to 10", 11: "11 to 20", 21: "21 to 40", 41: "41 or more"}
 
 
 def overall(scored: Evaluation) -> Figures:
@@ -81,28 +85,18 @@ def by_frequency(scored: Evaluation, frequencies: Mapping[str, int] | None) -> l
     if frequencies is None:
         return []
     values = [frequencies.get(word.lower(), 0) for word in scored.words]
-    names = ["never", "once", *_ranges(FREQUENCIES)[2:]]
-    return _grouped_in_ranges(scored, values, FREQUENCIES, names)
+    return _grouped_by_size(scored, values, FREQUENCIES)
 
 
 def by_length(scored: Evaluation) -> list[Figures]:
     """Return the accuracy of words by the length of their sentences."""
     lengths = numpy.asarray([len(words) for words in scored.sentences])
-    return _grouped_in_ranges(scored, lengths[scored.sentence], LENGTHS, _ranges(LENGTHS))
+    return _grouped_by_size(scored, lengths[scored.sentence], LENGTHS)
 
 
-def _ranges(starts: list[int]) -> list[str]:
-    """Return the names of ranges of numbers, the last one without an end."""
-    pairs = zip(starts, (start - 1 for start in starts[1:]), strict=False)
-    names = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in pairs]
-    return [*names, f"{starts[-1]:,} or more"]
-
-
-def _grouped_in_ranges(
-    scored: Evaluation, values: Any, starts: list[int], names: list[str]
-) -> list[Figures]:
-    keys = numpy.searchsorted(starts, numpy.asarray(values), side="right") - 1
-    return grouped(scored, keys, names)
+def _grouped_by_size(scored: Evaluation, values: Any, groups: dict[int, str]) -> list[Figures]:
+    keys = numpy.searchsorted([*groups], values, side="right") - 1
+    return grouped(scored, keys, [*groups.values()])
 
 
 def by_doc(scored: Evaluation) -> list[Figures]:
@@ -119,9 +113,7 @@ def by_doc(scored: Evaluation) -> list[Figures]:
 
 
 def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
-    """Return precision, recall and F1 of each label (for morph, of each feature), with the number
-    of its tokens. The label with most errors comes first.
-    """
+    """Return the `label_rows` of the labels or, for morph, of the features."""
     n_gold: Counter[str] = Counter()
     n_predicted: Counter[str] = Counter()
     n_both: Counter[str] = Counter()
@@ -131,16 +123,32 @@ def per_label(scored: Evaluation, attribute: str) -> list[Figures]:
         n_gold.update(dict.fromkeys(golds, n))
         n_predicted.update(dict.fromkeys(predictions, n))
         n_both.update(dict.fromkeys(golds & predictions, n))
-    rows = []
-    for label in n_gold | n_predicted:
-        precision = n_both[label] / n_predicted[label] if n_predicted[label] else 0.0
-        recall = n_both[label] / n_gold[label] if n_gold[label] else 0.0
-        f = 2 * n_both[label] / (n_gold[label] + n_predicted[label])
-        missed, extra = n_gold[label] - n_both[label], n_predicted[label] - n_both[label]
-        row: Figures = {"label": label, "tokens": n_gold[label], "missed": missed, "extra": extra}
-        rows.append({**row, "precision": precision, "recall": recall, "f": f})
-    rows.sort(key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"]))
-    return rows
+    return label_rows(n_gold, n_predicted, n_both)
+
+
+def label_rows(
+    n_gold: Counter[str], n_predicted: Counter[str], n_right: Counter[str]
+) -> list[Figures]:
+    """Return the `scores` of each label; the label with most errors comes first."""
+    rows: list[Figures] = [
+        {"label": label, "meaning": "", **scores(n_gold[label], n_predicted[label], n_right[label])}
+        for label in n_gold | n_predicted
+    ]
+    return sorted(
+        rows, key=lambda row: (-row["missed"] - row["extra"], -row["tokens"], row["label"])
+    )
+
+
+def scores(n_gold: int, n_predicted: int, n_right: int) -> Figures:
+    """Return precision, recall and F1; "tokens" are the gold ones, or gold spans."""
+    return {
+        "tokens": n_gold,
+        "missed": n_gold - n_right,
+        "extra": n_predicted - n_right,
+        "precision": n_right / n_predicted if n_predicted else 0.0,
+        "recall": n_right / n_gold if n_gold else 0.0,
+        "f": 2 * n_right / (n_gold + n_predicted) if n_gold + n_predicted else 0.0,
+    }
 
 
 def _parts(label: str, attribute: str) -> set[str]:

@@ -2,9 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from io import TextIOWrapper
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
+from thinc.api import Model
 from tqdm import tqdm
 from wasabi import msg
 
+from ..model.shim import NetworkShim
 from ..pipeline.labels import has_labels, labels_of_words
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
@@ -28,15 +30,25 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
 
 
 def load_pipeline(name: str) -> Language:
-    """Load a pipeline.
-
-    name (str): Its path, or the name of an installed package.
-    RETURNS (Language): The pipeline.
-    RAISES: ValueError if there is none.
+    """Load a pipeline by its path, or by the name of an installed package; ValueError if there is
+    none.
     """
     if not Path(name).exists() and not spacy.util.is_package(name):
         raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
     return spacy.load(name)
+
+
+def nodes_of(pipe: object) -> list[Model]:
+    """Return the nodes of a component's model; none if it has no model."""
+    model = getattr(pipe, "model", None)
+    return list(model.walk()) if isinstance(model, Model) else []
+
+
+def networks_of(nlp: Language) -> list[NetworkShim]:
+    """Return the trained networks of a pipeline that are of this package."""
+    nodes = (node for _, pipe in nlp.pipeline for node in nodes_of(pipe))
+    shims = (shim for node in nodes for shim in node.shims)
+    return [shim for shim in shims if isinstance(shim, NetworkShim) and not shim.is_empty]
 
 
 def require_paths(paths: Iterable[Path]) -> None:
@@ -56,12 +68,10 @@ def require_free(paths: Iterable[Path], *, force: bool) -> None:
 
 
 def find_files(paths: Iterable[Path], output: Path | None = None) -> list[tuple[Path, Path]]:
-    """Find files.
+    """Return files, those in folders and their subfolders included, and the name of each below its
+    folder. Hidden files and folders in them are left out.
 
-    paths (Iterable[Path]): Files, and folders of files. Of a folder, hidden files and folders are
-        left out.
     output (Path | None): A folder that is left out, too.
-    RETURNS (list[tuple[Path, Path]]): The files, and the name of each below its folder.
     RAISES: ValueError if a path doesn't exist, or if there are no files.
     """
     found = []
@@ -86,31 +96,25 @@ def _files_below(folder: Path, output: Path | None = None) -> list[Path]:
         folders[:] = [
             folder
             for folder in folders
-            if folder[0] != "." and (output is None or not _is_same(here / folder, output))
+            if folder[0] != "."
+            and (output is None or (here / folder).resolve() != output.resolve())
         ]
         visible = [here / name for name in names if name[0] != "."]
         files += [file for file in visible if file.is_file() or file.is_symlink()]
     return sorted(files)
 
 
-def _is_same(path: Path, other: Path) -> bool:
-    return path.resolve() == other.resolve()
+def read_texts(path: Path, text_key: str = "text") -> Iterator[Text]:
+    """Read the texts of a file one by one; a DocBin is read whole. A text that can't be tagged says
+    so in its `error`.
 
-
-def read_texts(
-    path: Path, text_key: str = "text", on_read: Callable[[int], object] = lambda n: None
-) -> Iterator[Text]:
-    """Read the texts of a file: by its name a JSONL, CoNLL-U or DocBin file, or one with a text in
-    each line that is not blank. Only of a DocBin more than a text at a time is in memory.
-
-    path (Path): The file.
+    path (Path): A file whose name ends in .jsonl, .conllu or .spacy; in any other file, each line
+        that is not blank is a text.
     text_key (str): Where a JSON object has its text.
-    on_read (Callable[[int], object]): Takes the number of bytes that are read.
-    YIELDS (Text): The texts. One that can't be tagged says so in its `error`.
     RAISES: ValueError if the file as a whole can't be read.
     """
     if path.suffix.lower() == ".spacy":
-        yield from _read_docbin(path, on_read)
+        yield from _read_docbin(path)
         return
     with path.open("rb") as file:
         if file.peek(2)[:2] in UTF_16:
@@ -118,9 +122,7 @@ def read_texts(
         # Bytes that are not UTF-8 become surrogates, which spoil only their own text.
         lines = TextIOWrapper(file, encoding="utf8", errors="surrogateescape")
         for text in _read_lines((line.lstrip(BYTE_ORDER_MARK) for line in lines), path, text_key):
-            if file.seekable():
-                on_read(file.tell())
-            yield text
+            yield text._replace(position=file.tell()) if file.seekable() else text
 
 
 def _read_lines(lines: Iterable[str], path: Path, text_key: str) -> Iterator[Text]:
@@ -134,10 +136,9 @@ def _read_lines(lines: Iterable[str], path: Path, text_key: str) -> Iterator[Tex
                 yield Text(text, where=f"{path}, line {number}", error=flaw_of(text))
 
 
-def _read_docbin(path: Path, on_read: Callable[[int], object]) -> Iterator[Text]:
+def _read_docbin(path: Path) -> Iterator[Text]:
     docbin, size = _open_docbin(path), path.stat().st_size
     for number, doc in enumerate(docbin.get_docs(Vocab()), 1):
-        on_read(size * number // len(docbin))
         yield Text(
             doc.text,
             words=[token.text for token in doc],
@@ -147,6 +148,7 @@ def _read_docbin(path: Path, on_read: Callable[[int], object]) -> Iterator[Text]
             if doc.has_annotation("SENT_START")
             else None,
             where=f"{path}, Doc {number}",
+            position=size * number // len(docbin),
         )
 
 
@@ -158,13 +160,10 @@ def _open_docbin(path: Path) -> DocBin:
 
 
 def read_corpus(path: Path, vocab: Vocab, *, as_written: bool = False) -> list[Doc]:
-    """Read annotated Docs.
+    """Read the annotated Docs of a DocBin, a CoNLL-U file or a folder of them; without empty ones.
 
-    path (Path): A DocBin or CoNLL-U file, or a folder of them.
-    vocab (Vocab): The vocab that the Docs get.
     as_written (bool): Whether multiword tokens of CoNLL-U are one token, without a label, where
         their words can't be told apart in the text. So a Doc has the text that was written.
-    RETURNS (list[Doc]): The Docs that are not empty.
     RAISES: ValueError if there are none, or if a file is damaged.
     """
     require_paths([path])
@@ -203,7 +202,7 @@ def _annotated(text: Text, vocab: Vocab, as_written: bool) -> Doc:
 
 
 def name_of(attribute: str) -> str:
-    """Return what the labels of an attribute are called in messages and reports."""
+    """Return the name of an attribute's labels, for messages and reports."""
     return ATTRIBUTES.get(attribute, f"labels in token._.{attribute}")
 
 
@@ -223,7 +222,7 @@ def label_counts(docs: Iterable[Doc], attribute: str) -> Counter[str]:
 
 
 def one_label_problem(counts: Counter[str]) -> str:
-    """Return what is wrong with a corpus whose tokens all have one label; "" if there are more."""
+    """Return a sentence about a corpus with one label only; "" if it has more."""
     if len(counts) != 1:
         return ""
     (label,) = counts
@@ -247,12 +246,8 @@ def different_labels(found: Iterable[str], expected: Iterable[str], what: str, o
 
 
 def require_known_labels(docs: Sequence[Doc], attribute: str, known: Collection[str]) -> None:
-    """Check that a pipeline can have the labels of a corpus. Warn if some can't be right.
-
-    docs (Sequence[Doc]): The annotated Docs.
-    attribute (str): "tag", "pos" or "morph".
-    known (Collection[str]): The labels of the pipeline.
-    RAISES: ValueError if it has none of them.
+    """Warn if a pipeline, which has the labels `known`, lacks labels of a corpus; ValueError if it
+    lacks all of them.
     """
     counts = label_counts(docs, attribute)
     if problem := one_label_problem(counts):
@@ -274,32 +269,18 @@ def progress(items: Iterable[Any], what: str, total: int | None = None) -> Itera
     yield from tqdm(items, desc=what, total=total, delay=2, disable=None, leave=False)
 
 
-class FileProgress:
+class FileProgress(tqdm):
     """A bar that shows which file is read, what share of all is done, and the time that remains."""
 
     DELAY = 2  # seconds until it appears
 
     def __init__(self, files: Sequence[Path]):
-        self._before: dict[Path, int] = {}
-        total = 0
-        for file in files:
-            self._before[file] = total
-            total += _size(file)
-        self._bar = tqdm(
-            total=total, unit="B", unit_scale=True, delay=self.DELAY, disable=None, leave=False
-        )
-
-    def __enter__(self) -> "FileProgress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
+        self._begins = dict(zip(files, accumulate(sizes, initial=0), strict=False))
+        settings = {"unit": "B", "unit_scale": True, "disable": None, "leave": False}
+        super().__init__(total=sum(sizes), delay=self.DELAY, **settings)
 
     def show(self, file: Path, n_bytes: int) -> None:
-        """Show that so many bytes of a file are done."""
-        self._bar.set_description_str(file.name, refresh=False)
-        self._bar.update(self._before[file] + n_bytes - self._bar.n)
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
+        """Show how many bytes of a file are done."""
+        self.set_description_str(file.name, refresh=False)
+        self.update(self._begins[file] + n_bytes - self.n)

@@ -20,12 +20,8 @@ class Number(NamedTuple):
 
 
 def read_records(lines: Iterable[str], source: str, text_key: str) -> Iterator[Text]:
-    """Read the texts of a file. A line that has none says so in its `error`.
-
-    lines (Iterable[str]): The lines.
-    source (str): The name of the file.
-    text_key (str): The key of the text.
-    YIELDS (Text): The texts.
+    """Yield the texts that the JSON objects of lines have under `text_key`. A line without a text
+    says so in its `error`.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -76,11 +72,8 @@ def _given_words(tokens: Any, text: str) -> tuple[list[str], list[Place]]:
 
 
 def write_record(doc: Doc, text: Text, text_key: str, extensions: Sequence[str] = ()) -> str:
-    """Return the line of a Doc: what the record had, and the tokens with their annotation.
+    """Return the line of a Doc: the record of its text, and the tokens with their annotation.
 
-    doc (Doc): The Doc.
-    text (Text): The text that it was made of.
-    text_key (str): The key of the text.
     extensions (Sequence[str]): Attributes of tokens, `token._.NAME`, that are written, too.
     """
     keys = [key for key in ("TAG", "POS", "MORPH", "LEMMA") if doc.has_annotation(key)]
@@ -107,7 +100,7 @@ def write_record(doc: Doc, text: Text, text_key: str, extensions: Sequence[str] 
 
 
 def write_failure(text: Text, message: str, text_key: str) -> str:
-    """Return a line for a text that could not be tagged: what the record had, and what is wrong."""
+    """Return the line of a text that could not be tagged: its record, and what is wrong."""
     record = _record_of(text)
     error = {_free_key(record, "error", text_key): message}
     try:
@@ -121,7 +114,7 @@ def _record_of(text: Text) -> dict[str, Any]:
 
 
 def _free_key(record: dict[str, Any], key: str, text_key: str) -> str:
-    """Return a key that a record doesn't have for something else."""
+    """Return a key that a record doesn't have yet."""
     while key in record:
         key = f"{text_key}_{key}"
     return key

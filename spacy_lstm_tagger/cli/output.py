@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,20 +15,16 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from . import conllu, jsonl
-from .texts import Text
+from .texts import Text, printable
 
 LENGTH = 8  # bytes that say how long a part of an unfinished DocBin is
-NO_USER_DATA = srsly.msgpack_dumps({})  # which takes much time for each Doc
+NO_USER_DATA = srsly.msgpack_dumps({})  # made once, as srsly is slow
 _VOCAB = Vocab()  # of Docs that say what went wrong
 
 
 class Progress(NamedTuple):
-    """What is done of a file.
-
-    n_texts: How many texts.
-    n_tokens: Of how many tokens.
-    n_failed: How many of the texts could not be tagged.
-    n_bytes: Of how many bytes of unfinished output.
+    """How much of a file is done: `n_failed` of its texts could not be tagged, and the unfinished
+    output has `n_bytes`.
     """
 
     n_texts: int = 0
@@ -36,18 +33,18 @@ class Progress(NamedTuple):
     n_bytes: int = 0
 
 
+@dataclass(kw_only=True)
 class Format(ABC):
     """A format of the output. Each text becomes a row, also one that could not be tagged.
 
     extensions: The attributes of tokens, `token._.NAME`, that the pipeline writes.
     """
 
-    def __init__(self, extensions: Sequence[str] = ()) -> None:
-        self.extensions = extensions
+    extensions: Sequence[str] = ()
 
     @abstractmethod
     def row(self, doc: Doc, text: Text) -> Any:
-        """Return the row of a Doc; ValueError if the Doc is no longer that of the text."""
+        """Return the row of a Doc; ValueError if the pipeline changed the text."""
 
     @abstractmethod
     def failed_row(self, text: Text, message: str) -> Any:
@@ -55,10 +52,10 @@ class Format(ABC):
 
     @abstractmethod
     def pack(self, rows: Sequence[Any]) -> bytes:
-        """Return what is written of some rows."""
+        """Serialize rows."""
 
     def complete(self, unfinished: Path, path: Path) -> None:
-        """Make a file of this format of what was packed."""
+        """Make the file of packed rows."""
         os.replace(unfinished, path)
 
 
@@ -73,15 +70,11 @@ class Lines(Format):
             return lines.encode("utf8", "backslashreplace")
 
 
+@dataclass(kw_only=True)
 class Conllu(Lines):
-    """CoNLL-U.
+    """CoNLL-U; `columns` are those that the pipeline writes."""
 
-    columns: The columns that the pipeline writes.
-    """
-
-    def __init__(self, columns: Sequence[int], extensions: Sequence[str] = ()) -> None:
-        super().__init__(extensions)
-        self.columns = columns
+    columns: Sequence[int]
 
     def row(self, doc: Doc, text: Text) -> str:
         text.places_in(doc)
@@ -91,12 +84,11 @@ class Conllu(Lines):
         return conllu.write_failure(text, message, self.columns, self.extensions)
 
 
+@dataclass(kw_only=True)
 class Jsonl(Lines):
-    """JSON lines."""
+    """JSON lines, with the text under a key."""
 
-    def __init__(self, text_key: str, extensions: Sequence[str] = ()) -> None:
-        super().__init__(extensions)
-        self.text_key = text_key
+    text_key: str
 
     def row(self, doc: Doc, text: Text) -> str:
         return jsonl.write_record(doc, text, self.text_key, self.extensions)
@@ -106,7 +98,7 @@ class Jsonl(Lines):
 
 
 class DocBins(Format):
-    """A DocBin. What is unfinished is a row of them, each after its length."""
+    """A DocBin. While it is unfinished, it is a sequence of DocBins, each after its length."""
 
     def row(self, doc: Doc, text: Text) -> Doc:
         text.places_in(doc)
@@ -120,8 +112,7 @@ class DocBins(Format):
 
     def failed_row(self, text: Text, message: str) -> Doc:
         words = text.words if text.words is not None else text.text.split()
-        words = [word.encode("utf8", "backslashreplace").decode("utf8") for word in words]
-        return Doc(_VOCAB, words=words, user_data={"error": message})
+        return Doc(_VOCAB, words=list(map(printable, words)), user_data={"error": message})
 
     def pack(self, rows: Sequence[Doc]) -> bytes:
         docs = DocBin(docs=rows)
@@ -144,19 +135,14 @@ class DocBins(Format):
 
 
 class Output:
-    """A file that gets its name when it is complete.
-
-    What is written until then is in a hidden file, and a journal beside it says of how many texts
-    it is. If the process is killed, another one goes on from there.
+    """A file that gets its name when it is complete. Until then it is a hidden file, and a journal
+    beside it counts its texts. If the process is killed, another one can go on from there.
     """
 
     def __init__(self, path: Path, origin: dict[str, Any], *, resume: bool) -> None:
-        """Open the file.
+        """Open the file. With `resume`, go on with an unfinished one, if it has the same origin.
 
-        path (Path): The file.
-        origin (dict[str, Any]): What the output depends on. An unfinished file of another origin is
-            overwritten.
-        resume (bool): Whether to go on with an unfinished file.
+        origin (dict[str, Any]): What the output depends on: the pipeline, the input, the format.
         """
         self.path = path
         name = f".{sha256(os.fsencode(path.name)).hexdigest()[:20]}"  # as some names are long
@@ -177,13 +163,8 @@ class Output:
         """Write a batch."""
         self._file.write(packed)
         self._file.flush()
-        done = self.done
-        self.done = Progress(
-            done.n_texts + n_texts,
-            done.n_tokens + n_tokens,
-            done.n_failed + n_failed,
-            done.n_bytes + len(packed),
-        )
+        added = (n_texts, n_tokens, n_failed, len(packed))
+        self.done = Progress(*map(sum, zip(self.done, added, strict=True)))
         entry = json.dumps({"origin": self._origin, "done": self.done._asdict()})
         temporary = self._journal.with_suffix(".next")
         temporary.write_text(entry, encoding="ascii")
@@ -196,13 +177,13 @@ class Output:
         self.discard()
 
     def close(self) -> None:
-        """Leave what is unfinished to another run."""
+        """Keep an unfinished file for another run."""
         self._file.close()
         if not self.done.n_texts:
             self.discard()
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete an unfinished file."""
         self._file.close()
         self._unfinished.unlink(missing_ok=True)
         self._journal.unlink(missing_ok=True)

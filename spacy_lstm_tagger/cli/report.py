@@ -8,18 +8,17 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import srsly
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spacy.glossary import GLOSSARY
 from spacy.language import Language
 from spacy.morphology import Morphology
-from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
@@ -48,6 +47,14 @@ AXIS_STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
 VISIBLE = {" ": "␣", "\n": "⏎", "\r": "⏎", "\t": "⇥", "\u00a0": "⍽"}
 
 
+class Training(NamedTuple):
+    """The training corpus: how often each word occurs, in lower case, and with which labels."""
+
+    size: Report
+    words: Counter[str]
+    labels: dict[str, Counter[str]]
+
+
 def write_report(
     pipelines: list[str],
     corpus: Path,
@@ -59,17 +66,12 @@ def write_report(
     own_tokens: bool = False,
     force: bool = False,
 ) -> Report:
-    """Write a page about one or two pipelines, and a JSON file with its figures.
+    """Write a page about one or two pipelines, and a JSON file with its figures. The arguments are
+    those of the command.
 
     pipelines (list[str]): Names or paths. The first needs an `lstm_tagger`; in the second, any
         component can write the same attribute.
-    corpus (Path): The annotated corpus.
     output (Path): The page. The JSON file has the same name with the suffix ".json".
-    train (Path | None): The training corpus.
-    log (Path | None): The log of the training.
-    component (str | None): Name of the component; None for the first `lstm_tagger`.
-    own_tokens (bool): Whether to score the tokens of the pipelines, not those of the corpus.
-    force (bool): Whether to overwrite existing files.
     RETURNS (Report): The figures.
     RAISES: ValueError if input is missing or output exists. Nothing is written then.
     """
@@ -85,14 +87,14 @@ def write_report(
     references = read_corpus(corpus, Vocab(), as_written=own_tokens)
     require_annotation(references, attribute, corpus)
     require_known_labels(references, attribute, tagger.labels)
-    seen = read_corpus(train, Vocab()) if train is not None else None
+    training = None if train is None else _read_training(train, attribute)
     report: Report = {
         "written": datetime.now(timezone.utc).date().isoformat(),
         "versions": {name: version(name) for name in ("spacy-lstm-tagger", "spacy")},
         "attribute": attribute,
         "lang": loaded[0].lang,
         "corpus": {"name": short_name(corpus), "docs": len(references)},
-        "train": None if seen is None or train is None else _size(train, seen),
+        "train": training and training.size,
         "own_tokens": own_tokens,
         "curve": curve,
         "pipelines": [],
@@ -100,38 +102,39 @@ def write_report(
     evaluations = [evaluate(nlp, references, attribute, own_tokens=own_tokens) for nlp in loaded]
     names = [_pipeline_name(*pair) for pair in zip(pipelines, loaded, strict=True)]
     for name, nlp, scored in zip(names, loaded, evaluations, strict=True):
-        known = known_words(nlp) if seen is None else None
-        report["pipelines"].append({"name": name, **_figures(scored, attribute, known, seen)})
+        known = known_words(nlp) if training is None else training.words
+        report["pipelines"].append({"name": name, **_figures(scored, attribute, known, training)})
     if len(evaluations) == 2:
         report["comparison"] = figures.comparison(*evaluations)
-    _write(report, output, figures_path)
-    _print_summary(report, output, figures_path)
-    return report
-
-
-def _write(report: Report, output: Path, figures_path: Path) -> None:
     page = render_page(report)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf8", newline="\n")
     srsly.write_json(figures_path, report)
+    _print_summary(report, output, figures_path)
+    return report
 
 
-def _size(path: Path, docs: list[Doc]) -> Report:
-    return {"name": short_name(path), "docs": len(docs), "tokens": sum(map(len, docs))}
+def _read_training(path: Path, attribute: str) -> Training:
+    docs = read_corpus(path, Vocab())
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for doc in docs:
+        for token, label in zip(doc, labels_of(doc, attribute), strict=True):
+            labels[token.text][label] += 1
+    size = {"name": short_name(path), "docs": len(docs), "tokens": sum(map(len, docs))}
+    return Training(size, word_counts(docs), labels)
 
 
 def _figures(
-    scored: Evaluation, attribute: str, known: set[str] | None, seen: list[Doc] | None
+    scored: Evaluation, attribute: str, known: Iterable[str] | None, training: Training | None
 ) -> Report:
-    frequencies = word_counts(seen) if seen is not None else None
     labels = figures.per_label(scored, attribute)
     meanings = {Morphology.EMPTY_MORPH: "no features"} if attribute == "morph" else GLOSSARY
     for row in labels:
         row["meaning"] = meanings.get(row["label"], "")
     return {
         "overall": figures.overall(scored),
-        "knowledge": figures.by_knowledge(scored, known if frequencies is None else frequencies),
-        "frequency": figures.by_frequency(scored, frequencies),
+        "knowledge": figures.by_knowledge(scored, known),
+        "frequency": figures.by_frequency(scored, training and training.words),
         "length": figures.by_length(scored),
         "docs": figures.by_doc(scored),
         "labels": labels,
@@ -139,23 +142,12 @@ def _figures(
         "matrix": figures.confusion_matrix(scored),
         "confusions": figures.confusions(scored),
         "calibration": figures.calibration(scored),
-        "suspects": figures.suspects(scored, _labels_of_words(seen, attribute)),
+        "suspects": figures.suspects(scored, training and training.labels),
     }
 
 
-def _labels_of_words(docs: list[Doc] | None, attribute: str) -> dict[str, Counter[str]] | None:
-    """Count the labels of each word in training."""
-    if docs is None:
-        return None
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for doc in docs:
-        for token, label in zip(doc, labels_of(doc, attribute), strict=True):
-            labels[token.text][label] += 1
-    return labels
-
-
 def short_name(path: Path) -> str:
-    """Return the last two parts of a path, which say nothing about the machine or its user."""
+    """Return the last two parts of a path; those above may name the machine or its user."""
     path = path if path.name else path.resolve()
     parts = [part for part in path.parts if part not in (path.anchor, "..", ".")]
     if path.is_relative_to(Path.home()):
@@ -174,7 +166,6 @@ def read_log(path: Path, attribute: str) -> Report:
     """Read the accuracy after each evaluation of a training.
 
     path (Path): What `spacy train` printed, or the `output_file` of `spacy.ConsoleLogger.v3`.
-    attribute (str): "tag", "pos" or "morph".
     RETURNS (Report): "measure", the name of the score, and "points", each with a "step" and a
         "score" from 0 to 1. The score is the attribute's accuracy if the log has it, or the
         weighted score of all components.
@@ -266,7 +257,7 @@ def p_value(p: float) -> str:
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _unseen(groups: Sequence[Report]) -> Report | None:
@@ -275,13 +266,13 @@ def _unseen(groups: Sequence[Report]) -> Report | None:
 
 
 def _visible(word: str) -> str:
-    """Show whitespace by symbols where a word is nothing else."""
+    """Replace a word that is whitespace by symbols."""
     return word if word.strip() else "".join(VISIBLE.get(letter, "␣") for letter in word)
 
 
 def _worst_rate(rows: Sequence[Report]) -> float:
-    """Return the highest error rate of groups, to which their bars are scaled. Groups of few tokens
-    count only if there are no others.
+    """Return the highest error rate of groups, to scale their bars by. Groups of few tokens count
+    only if there are no others.
     """
     large = [row for row in rows if row["tokens"] >= FEW_TOKENS] or rows
     return max([1 - row["accuracy"] for row in large], default=0.0) or 1.0
@@ -293,7 +284,6 @@ def curve_axis(points: Sequence[dict[str, float]]) -> Report:
     Untrained networks score far below all others. The axis leaves such points out if the rest would
     look flat otherwise.
 
-    points (Sequence[dict[str, float]]): The points of the curve.
     RETURNS (Report): "low", "high", "ticks" (from bottom to top) and "last", the last step.
     """
     scores = sorted(point["score"] for point in points)

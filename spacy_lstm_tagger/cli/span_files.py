@@ -25,7 +25,7 @@ class CharSpan(NamedTuple):
 
 
 class CutSpan(NamedTuple):
-    """A span that begins or ends inside a token: where it stands, and what it is."""
+    """A span that begins or ends inside a token: its place in the file, and a description."""
 
     place: str
     description: str
@@ -189,7 +189,7 @@ def _char_span(span: Any, text: str) -> CharSpan:
 
 
 def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
-    """Return the tokens of a record, as Prodigy has them, or else those of the tokenizer."""
+    """Return the tokens of a record, as Prodigy writes them; without any, tokenize its text."""
     tokens = record.get("tokens")
     if not isinstance(tokens, list):
         return nlp.make_doc(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache, partial
 from itertools import groupby, islice
+from os.path import exists
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -21,7 +22,7 @@ from ..pipeline.pairing import describe, run_pipeline
 from ..pipeline.tagger import LSTMTagger, find_tagger
 from .conllu import COLUMNS
 from .io import FileProgress, find_files, load_pipeline, read_texts
-from .output import Conllu, DocBins, Format, Jsonl, Output
+from .output import Conllu, DocBins, Format, Jsonl, Output, Progress
 from .texts import Text, printable
 
 FORMATS = ("conllu", "jsonl", "spacy")
@@ -36,46 +37,40 @@ class Task(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Some texts of a file; or why the file can't be read any further.
-
-    position: How many bytes of the file were read.
-    """
+    """Some texts of a file; or none, and why the file can't be read any further."""
 
     task: Task
     texts: list[Text]
-    position: int = 0
     error: str = ""
 
 
 class Tagged(NamedTuple):
-    """What came of a batch.
+    """A batch after tagging.
 
-    packed: What its file gets of it.
-    errors: What is wrong with the texts that could not be tagged.
+    packed: What is written to its file.
+    errors: Why texts could not be tagged.
+    position: How many bytes of the file were read.
+    error: Why the file can't be read any further.
     """
 
     task: Task
-    position: int = 0
     error: str = ""
     packed: bytes = b""
     n_texts: int = 0
     n_tokens: int = 0
     errors: tuple[str, ...] = ()
+    position: int = 0
 
 
 class Done(NamedTuple):
-    """What came of a task.
+    """A file after tagging.
 
-    n_texts, n_tokens, n_failed: How many texts and tokens were read; how many texts of these could
-        not be tagged.
-    errors: What is wrong with some of these texts.
+    progress: How many texts and tokens it has.
+    errors: Why some of its texts could not be tagged.
     error: Why there is no output; "" if there is.
     """
 
-    task: Task
-    n_texts: int
-    n_tokens: int
-    n_failed: int
+    progress: Progress
     errors: list[str]
     error: str = ""
 
@@ -94,20 +89,9 @@ def tag_files(
     code: Path | None = None,
     use_gpu: int = -1,
 ) -> list[Done]:
-    """Run a pipeline over files, and write a file for each.
+    """Run a pipeline over files, and write a file for each; the arguments are those of the command.
 
-    pipeline (str): Name or path.
-    paths (list[Path]): Files, or folders of files.
-    output (Path): The folder to write to.
-    output_format (str): "conllu", "jsonl" or "spacy".
-    text_key (str): Where JSONL files have their texts.
-    batch_size (int): How many texts to read side by side.
-    n_process (int): How many processes share the texts; each loads the pipeline once.
-    resume (bool): Whether to go on where another run ended.
-    force (bool): Whether to overwrite.
-    code (Path | None): Python file to be imported first.
-    use_gpu (int): Number of the GPU; -1 for none.
-    RETURNS (list[Done]): What was done.
+    RETURNS (list[Done]): What came of each file.
     RAISES: ValueError if something is missing, or would be overwritten, before anything is written;
         or if a text or a file can't be tagged, after all others are written.
     """
@@ -119,7 +103,7 @@ def tag_files(
     if not tasks:
         return []
     load = partial(_load, pipeline, code, use_gpu)
-    nlp = load()  # so what is wrong with it is said once, and before any work
+    nlp = load()  # fails early if the pipeline can't be loaded
     origin = {
         "pipeline": [pipeline, crc32(json.dumps(nlp.meta, sort_keys=True, default=str).encode())],
         "format": [output_format, text_key],
@@ -131,22 +115,10 @@ def tag_files(
     tagged: Iterator[Tagged] = map(run, batches)
     if n_process > 1:
         tagged = share_out(run, batches, n_process=n_process)
-    done = _write_all(tasks, tagged, outputs, made)
-    _tell(done, output)
-    return done
-
-
-def _write_all(
-    tasks: list[Task],
-    tagged: Iterator[Tagged],
-    outputs: dict[Task, Output],
-    output_format: Format,
-) -> list[Done]:
-    """Write the files of all tasks."""
     try:
         with FileProgress([task.source for task in tasks]) as bar:
-            return [
-                _write(task, outputs.pop(task, None), of_task, output_format, bar)
+            done = [
+                _write(task, outputs.pop(task, None), of_task, made, bar)
                 for task, of_task in groupby(tagged, key=lambda batch: batch.task)
             ]
     except BrokenProcessPool as error:
@@ -157,20 +129,23 @@ def _write_all(
     finally:
         for unfinished in outputs.values():
             unfinished.close()
+    _tell(done, output)
+    return done
 
 
 def _tell(done: list[Done], output: Path) -> None:
-    """Say what was done; ValueError if anything failed."""
-    n_texts, n_tokens = sum(d.n_texts - d.n_failed for d in done), sum(d.n_tokens for d in done)
-    files, n_failed = [d for d in done if not d.error], sum(d.n_failed for d in done)
-    n_missing = len(done) - len(files)
-    said = f"Tagged {n_tokens:,} tokens of {n_texts:,} texts: {len(files):,} files in {output}"
+    """Print a summary; ValueError if anything failed."""
+    total = Progress(*map(sum, zip(*(one.progress for one in done), strict=True)))
+    n_tagged, n_failed = total.n_texts - total.n_failed, total.n_failed
+    n_missing = sum(bool(one.error) for one in done)
+    n_files = len(done) - n_missing
+    said = f"Tagged {total.n_tokens:,} tokens of {n_tagged:,} texts: {n_files:,} files in {output}"
     if not n_failed and not n_missing:
         msg.good(said)
         return
-    if n_texts:
+    if n_tagged:
         msg.info(said)
-    errors = [error for d in done for error in (*d.errors, d.error) if error]
+    errors = [error for one in done for error in (*one.errors, one.error) if error]
     for error in errors[1:N_SHOWN]:
         msg.warn(printable(error))
     parts = [f"{n_missing:,} files were not tagged"] if n_missing else []
@@ -198,7 +173,7 @@ def _tasks(
                 f"{source} would be overwritten by its own output; name another folder"
             )
         tasks[target] = Task(source, target)
-    present = [target for target in tasks if _is_there(target)]
+    present = [target for target in tasks if exists(target)]  # False for a name that is too long
     if present and not (resume or force):
         raise ValueError(
             f"{present[0]} exists already; use --force to overwrite it, or --resume to go on with "
@@ -209,13 +184,6 @@ def _tasks(
         for target in present:
             del tasks[target]
     return list(tasks.values())
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # its name is too long, as will be said in its turn
-        return False
 
 
 @lru_cache(maxsize=1)
@@ -232,12 +200,12 @@ def _make_format(nlp: Language, output_format: str, text_key: str) -> Format:
     attributes = [pipe.attribute for _, pipe in nlp.pipeline if isinstance(pipe, LSTMTagger)]
     extensions = [attribute for attribute in attributes if attribute not in FACTORIES]
     if output_format == "jsonl":
-        return Jsonl(text_key, extensions)
+        return Jsonl(text_key=text_key, extensions=extensions)
     if output_format == "spacy":
-        return DocBins(extensions)
+        return DocBins(extensions=extensions)
     assigned = {name for pipe in nlp.pipe_names for name in nlp.get_pipe_meta(pipe).assigns}
     columns = [i for i, key in COLUMNS.items() if f"token.{key.lower()}" in assigned]
-    return Conllu(columns, extensions)
+    return Conllu(columns=columns, extensions=extensions)
 
 
 def _batches(
@@ -248,36 +216,30 @@ def _batches(
     batch_size: int,
     resume: bool,
 ) -> Iterator[Batch]:
-    """Read the files, and open their outputs. The last batch of each is empty, and says why the
-    file can't be read to its end, if so.
+    """Read the files, and open their outputs. The last batch of each is empty; if the file can't be
+    read to its end, it says why.
     """
     for task in tasks:
-        position = 0
-
-        def show(n_bytes: int) -> None:
-            nonlocal position
-            position = n_bytes
-
         error = ""
         try:
             info = task.source.stat()
             file = [str(task.source.resolve()), info.st_size, info.st_mtime_ns]
             opened = Output(task.target, {**origin, "source": file}, resume=resume)
             outputs[task] = opened
-            texts = islice(read_texts(task.source, text_key, show), opened.done.n_texts, None)
+            texts = islice(read_texts(task.source, text_key), opened.done.n_texts, None)
             for batch in minibatch(texts, batch_size):
-                yield Batch(task, batch, position)
+                yield Batch(task, batch)
         except Exception as reason:  # whatever a damaged file leads to
             error = describe(reason)
             if str(task.source) not in error:
                 error = f"{task.source}: {error}"
-        yield Batch(task, [], position, error)
+        yield Batch(task, [], error)
 
 
 def _tag(batch: Batch, *, load: Callable[[], Language], output_format: Format) -> Tagged:
-    """Tag a batch, and return no Docs: what the file gets of them travels faster."""
+    """Tag a batch. Bytes are returned, as Docs take longer to send to another process."""
     if not batch.texts:
-        return Tagged(batch.task, batch.position, batch.error)
+        return Tagged(batch.task, batch.error)
     nlp = load()
     rows, errors, n_tokens = [], [], 0
     with bounded_memory(nlp):
@@ -292,7 +254,8 @@ def _tag(batch: Batch, *, load: Callable[[], Language], output_format: Format) -
                 errors.append(f"{text.where}: {describe(error)}")
                 rows.append(output_format.failed_row(text, errors[-1]))
         packed = output_format.pack(rows)
-    return Tagged(batch.task, batch.position, "", packed, len(batch.texts), n_tokens, tuple(errors))
+    n_texts, position = len(batch.texts), batch.texts[-1].position
+    return Tagged(batch.task, "", packed, n_texts, n_tokens, tuple(errors), position)
 
 
 def _write(
@@ -309,8 +272,8 @@ def _write(
         for batch in batches:
             error = error or batch.error
             errors += batch.errors[: N_SHOWN - len(errors)]
-            bar.show(task.source, batch.position)
             if output is not None and batch.n_texts and not error:
+                bar.show(task.source, batch.position)
                 output.add(batch.packed, batch.n_texts, batch.n_tokens, len(batch.errors))
         if output is not None and not error:
             output.finish(output_format)
@@ -321,5 +284,5 @@ def _write(
         if output is not None:
             output.close()
     if output is None or error:
-        return Done(task, 0, 0, 0, [], error)
-    return Done(task, output.done.n_texts, output.done.n_tokens, output.done.n_failed, errors)
+        return Done(Progress(), [], error)
+    return Done(output.done, errors)

@@ -20,6 +20,7 @@ class Text(NamedTuple):
     record: What else the file has: a JSON object, or the lines of a CoNLL-U sentence.
     where: The file and the line.
     error: Why it can't be tagged; "" if it can.
+    position: How many bytes of the file were read with it.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Text(NamedTuple):
     record: Any = None
     where: str = ""
     error: str = ""
+    position: int = 0
 
     def to_doc(self, nlp: Language) -> Doc:
         """Return a Doc with the words of the file, or with those of the tokenizer.

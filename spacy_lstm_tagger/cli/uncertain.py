@@ -1,11 +1,11 @@
 """The command `uncertain`: choose the sentences to annotate next."""
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -24,121 +24,87 @@ def write_uncertain(
     paths: list[Path],
     output: Path,
     *,
-    n: int = 100,
-    level: str = "sentence",
-    measure: str = "entropy",
-    component: str | None = None,
     text_key: str = "text",
     force: bool = False,
+    **settings: Any,
 ) -> list[Uncertain]:
-    """Choose sentences, and write them to a JSONL file, the least sure first.
+    """Choose sentences or tokens, and write them to a JSONL file, the least sure first. The
+    arguments are those of the command; `settings` are those of `uncertain`.
 
-    pipeline (str): Name or path.
-    paths (list[Path]): Files, or folders of files.
-    output (Path): The file to write.
-    text_key (str): Where JSONL files have their texts.
-    force (bool): Whether to overwrite.
-    RETURNS (list[Uncertain]): The chosen.
+    RETURNS (list[Uncertain]): The chosen ones.
     RAISES: ValueError if something is missing, wrong or would be overwritten; nothing is written
-        then. If only some texts can't be read, after the others are written. The other settings:
-        see `uncertain`.
+        then. If only some texts can't be read, the others are written first.
     """
     require_free([output], force=force)
     files = [path for path, _ in find_files(paths) if path.resolve() != output.resolve()]
     nlp = load_pipeline(pipeline)
-    stream = _Stream(nlp, files, text_key)
+    errors: list[str] = []
+    failed: dict[int, str] = {}
     chosen = uncertain(
         nlp,
-        stream.docs(),
-        n,
-        level=level,
-        measure=measure,
-        component=component,
-        on_error=stream.add_error,
+        _docs(nlp, files, text_key, errors),
+        **settings,
+        on_error=lambda number, error: failed.update({number: describe(error)}),
     )
+    texts = _read_again(files, text_key, {*failed, *(found.text for found in chosen)})
+    for number, error in failed.items():
+        source, place, _ = texts[number]
+        errors.append(f"{source}, text {place}: {error}")
     if not chosen:
-        raise ValueError(". ".join(["the files have no texts", *stream.errors[:1]]))
-    texts = stream.read_again({found.text for found in chosen})
-    records = [to_record(found, texts[found.text], stream.origin(found.text)) for found in chosen]
+        raise ValueError(". ".join(["the files have no texts", *errors[:1]]))
+    records = [to_record(found, *texts[found.text]) for found in chosen]
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", encoding="utf8", newline="\n") as file:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     _tell(chosen)
-    if stream.errors:
-        msg.info(f"Wrote {len(chosen)} of the least sure to {output}")
-        for error in stream.errors[1:N_SHOWN]:
-            msg.warn(printable(error))
-        n_errors = len(stream.errors)
-        raise ValueError(f"{n_errors:,} texts or files could not be read. {stream.errors[0]}")
-    msg.good(f"Wrote {len(chosen)} of the least sure to {output}")
+    (msg.info if errors else msg.good)(f"Wrote {len(chosen)} of the least sure to {output}")
+    for error in errors[1:N_SHOWN]:
+        msg.warn(printable(error))
+    if n_errors := len(errors):
+        raise ValueError(f"{n_errors:,} texts or files could not be read. {errors[0]}")
     return chosen
 
 
-class _Stream:
-    """The texts of some files, numbered.
+class _Numbered(NamedTuple):
+    """A text, its file, and its number there, counted from 1."""
 
-    errors: What could not be read.
-    """
+    source: Path
+    number: int
+    text: Text
 
-    def __init__(self, nlp: Language, files: list[Path], text_key: str):
-        self.errors: list[str] = []
-        self._nlp = nlp
-        self._files = files
-        self._text_key = text_key
-        self._first: list[int] = []  # the number of the first text of each file
 
-    def docs(self) -> Iterator[Doc]:
-        """Yield a Doc of each text; an empty one if it can't be read."""
-        number = 0
-        with FileProgress(self._files) as bar:
-            for file in self._files:
-                self._first.append(number)
-                for text in self._texts(file, bar):
-                    try:
-                        doc = text.to_doc(self._nlp)
-                    except Exception as error:  # whatever a tokenizer raises
-                        self.errors.append(f"{text.where}: {describe(error)}")
-                        doc = Doc(self._nlp.vocab)
-                    yield doc
-                    number += 1
-
-    def add_error(self, number: int, error: Exception) -> None:
-        """Take the error that the pipeline raised for a text."""
-        origin = self.origin(number)
-        self.errors.append(f"{origin['source']}, text {origin['text']}: {describe(error)}")
-
-    def origin(self, number: int) -> dict[str, Any]:
-        """Return the file of a text, and its number there, counted from 1."""
-        i = bisect_right(self._first, number) - 1
-        return {"source": str(self._files[i]), "text": number - self._first[i] + 1}
-
-    def read_again(self, numbers: set[int]) -> dict[int, Text]:
-        """Return texts by their numbers."""
-        found: dict[int, Text] = {}
-        ends = [*self._first[1:], None]
-        for first, end, file in zip(self._first, ends, self._files, strict=True):
-            wanted = {n for n in numbers if first <= n and (end is None or n < end)}
-            if wanted:
-                texts = enumerate(read_texts(file, self._text_key), first)
-                for number, text in islice(texts, max(wanted) - first + 1):
-                    if number in wanted:
-                        found[number] = text
-        return found
-
-    def _texts(self, file: Path, bar: FileProgress) -> Iterator[Text]:
+def _read(files: list[Path], text_key: str, errors: list[str]) -> Iterator[_Numbered]:
+    """Yield the texts of files. A file that can't be read is named in `errors`."""
+    for file in files:
         try:
-            yield from read_texts(file, self._text_key, lambda n_bytes: bar.show(file, n_bytes))
+            for number, text in enumerate(read_texts(file, text_key), 1):
+                yield _Numbered(file, number, text)
         except (OSError, ValueError) as error:
-            self.errors.append(f"{file}: {describe(error)}")
+            errors.append(f"{file}: {describe(error)}")
 
 
-def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str, Any]:
-    """Return a chosen sentence, or token, as annotation tools read it: Prodigy the keys "tokens",
+def _docs(nlp: Language, files: list[Path], text_key: str, errors: list[str]) -> Iterator[Doc]:
+    """Yield a Doc of each text; an empty one if it can't be read."""
+    with FileProgress(files) as bar:
+        for file, _, text in _read(files, text_key, errors):
+            bar.show(file, text.position)
+            try:
+                doc = text.to_doc(nlp)
+            except Exception as error:  # whatever a tokenizer raises
+                errors.append(f"{text.where}: {describe(error)}")
+                doc = Doc(nlp.vocab)
+            yield doc
+
+
+def _read_again(files: list[Path], text_key: str, wanted: set[int]) -> dict[int, _Numbered]:
+    """Return texts by their numbers in the stream of all texts, from 0 on."""
+    numbered = islice(enumerate(_read(files, text_key, [])), max(wanted, default=-1) + 1)
+    return {number: found for number, found in numbered if number in wanted}
+
+
+def to_record(found: Uncertain, source: Path, number: int, text: Text) -> dict[str, Any]:
+    """Return a chosen sentence or token as annotation tools read it: Prodigy the keys "tokens",
     "spans" and "meta", doccano the key "label". All offsets are characters of "text".
-
-    found (Uncertain): The sentence.
-    text (Text): The text that it is from.
-    origin (dict[str, Any]): Where that text is from, for "meta".
     """
     written, places, start_char = _as_written(found, text)
     tokens, spans = [], []
@@ -154,24 +120,28 @@ def to_record(found: Uncertain, text: Text, origin: dict[str, Any]) -> dict[str,
         "tokens": tokens,
         "spans": spans,
         "label": [[span["start"], span["end"], span["label"]] for span in spans],
-        "meta": {"score": round(found.score, 4), **origin, "start_char": start_char},
+        "meta": {
+            "score": round(found.score, 4),
+            "source": str(source),
+            "text": number,
+            "start_char": start_char,
+        },
     }
 
 
 def _as_written(found: Uncertain, text: Text) -> tuple[str, list[tuple[int, int]], int]:
-    """Return the text of a sentence as it was written, the places of its tokens in it, and where it
-    begins in its text. Words of a file can have other places than in the Doc.
+    """Return a sentence as it was written, the places of its tokens in it, and where it begins in
+    its text. If the file has words, these can have other places than in the Doc.
     """
-    ends = list(accumulate(len(word) + len(space) for word, space in found.sentence))
-    written = "".join(word + space for word, space in found.sentence[:-1]) + found.sentence[-1][0]
-    starts = [0, *ends[:-1]]
-    places = [(i, i + len(word)) for i, (word, _) in zip(starts, found.sentence, strict=True)]
+    words = [word for word, _ in found.sentence]
+    starts = accumulate((len(word + space) for word, space in found.sentence), initial=0)
+    places = [(i, i + len(word)) for i, word in zip(starts, words, strict=False)]
+    written = "".join(map("".join, found.sentence))[: places[-1][1]]
     if text.words is None or text.spaces is None or text.places is None:
         return written, places, found.start_char
     lengths = (len(word) + bool(s) for word, s in zip(text.words, text.spaces, strict=True))
-    starts = [0, *accumulate(lengths)]
-    first = bisect_left(starts, found.start_char)
-    if text.words[first : first + len(places)] != [word for word, _ in found.sentence]:
+    first = bisect_left(list(accumulate(lengths, initial=0)), found.start_char)
+    if text.words[first : first + len(places)] != words:
         return written, places, found.start_char  # as the pipeline changed the tokens
     in_text = text.places[first : first + len(places)]
     begin, end = in_text[0][0], in_text[-1][1]
@@ -181,7 +151,7 @@ def _as_written(found: Uncertain, text: Text) -> tuple[str, list[tuple[int, int]
 def _tell(chosen: list[Uncertain]) -> None:
     rows = []
     for found in chosen[:N_SHOWN]:
-        text = "".join(word + space for word, space in found.sentence).strip()
+        text = "".join(map("".join, found.sentence)).strip()
         if found.token is not None:
             text = f"{found.sentence[found.token][0]} ({found.labels[found.token]}) in: {text}"
         rows.append((f"{found.score:.3f}", text[:70]))

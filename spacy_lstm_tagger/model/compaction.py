@@ -20,10 +20,8 @@ def compact(
     """Round the weights of a network, so that they are saved in fewer bytes, and drop the words and
     affixes whose embeddings differ least from those of unknown ones.
 
-    vocabulary (Vocabulary): The vocabulary; it is not changed.
-    weights (Weights): The weights; they are not changed.
     dropped (float): The share of words to drop, from 0 to 1; and of affixes, up to half of them.
-    RETURNS (tuple[Vocabulary, Weights]): The smaller vocabulary, and its weights.
+    RETURNS (tuple[Vocabulary, Weights]): A smaller vocabulary, and its weights.
     """
     words = _rows_to_keep(weights["words.weight"], dropped)
     keys, kept = {"words": words}, {**weights, "words.weight": weights["words.weight"][words]}
@@ -46,7 +44,6 @@ def _rows_to_keep(differences: Floats2d, dropped: float) -> Ints1d:
     """Return the rows of an embedding to keep, in their order; that of UNKNOWN is the first.
 
     differences (Floats2d): (1 + keys, width) embeddings, less that of an unknown key.
-    dropped (float): The share of keys to drop.
     """
     n_keys = len(differences) - 1
     order = numpy.argsort(-numpy.linalg.norm(differences[1:], axis=1), kind="stable")

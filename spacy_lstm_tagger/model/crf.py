@@ -71,7 +71,7 @@ def constrain(model: DocModel, pairs: Bools2d | None) -> None:
 
 
 def pairs_of(model: DocModel) -> Bools2d | None:
-    """Return what `constrain` was given."""
+    """Return the pairs of labels that `constrain` was given."""
     return model.attrs.get(PAIRS)
 
 

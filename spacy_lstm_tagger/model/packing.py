@@ -1,7 +1,7 @@
 """Packing of weights: each array in the smallest type that holds it exactly.
 
-After training that is single precision. `compaction` rounds weights, so that half precision holds
-most of them, and the rows of embeddings are whole numbers times a scale: one byte each.
+After training that is single precision. `compaction` rounds most weights to half precision, and the
+rows of embeddings to whole numbers times a scale, a byte for each value.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ from .crf import emitter_of
 from .shim import NetworkShim, has_network, is_tagger, network_of
 from .types import DocModel, Floats1d, Ints1d
 
-OTHER = 0  # the number of all words without a number of their own
+OTHER = 0  # the number of all other words
 
 
 @registry.architectures("spacy-lstm-tagger.PretrainLM.v1")

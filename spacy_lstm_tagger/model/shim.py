@@ -44,11 +44,9 @@ def resizing() -> Iterator[None]:
 
 
 class Prepared(NamedTuple):
-    """A network that is prepared for prediction on a CPU.
+    """A network that is prepared for prediction on a CPU; `reader` computes the same.
 
     version: The shim's version when it was prepared.
-    vocabulary: The vocabulary.
-    reader: Computes what the network computes.
     """
 
     version: object
@@ -72,46 +70,44 @@ class NetworkShim(PyTorchShim):
 
     def __init__(self, config: EncoderConfig):
         """Prepare a network; `build` or `from_bytes` makes it."""
-        # Not that of `PyTorchShim`, which needs PyTorch.
+        # `PyTorchShim.__init__` needs PyTorch.
         Shim.__init__(self, None)
         self.config = config
-        self._snapshot = Snapshot()
+        self._snapshot: Snapshot | None = None
         self._prepared: Prepared | None = None
         self._version = object()  # replaced after each change of the weights
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no network yet."""
-        return self._snapshot.sizes is None
+        return self._snapshot is None
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary; ValueError if there is no network yet."""
-        vocabulary = self._require_snapshot().vocabulary
-        assert vocabulary is not None
-        return vocabulary
+        return self._learnt.vocabulary
 
     @property
     def vector_width(self) -> int:
         """Width of the static vectors that the network reads; 0 for none."""
-        return self._sizes.vector_width
+        return self._learnt.sizes.vector_width
 
     @property
     def output_width(self) -> int:
         """Width of the network's output; ValueError if there is no network yet."""
-        sizes = self._sizes
+        sizes = self._learnt.sizes
         return sizes.n_labels if isinstance(self.config, TaggerConfig) else self.config.width
 
     @property
     def network(self) -> Any:
         """The PyTorch network; made when it is first needed, if the weights were loaded."""
-        snapshot = self._require_snapshot()
+        snapshot = self._learnt
         if snapshot.network is not None:
             return snapshot.network
         torch = require_torch()
         with self._changing():
             with torch.device("meta"):  # random weights would take time
-                network = encoder.network_of(self.config, self._sizes)
+                network = encoder.network_of(self.config, self._learnt.sizes)
             weights = snapshot.all_weights().items()
             state = {name: torch.tensor(values, device="cpu") for name, values in weights}
             network.load_state_dict(state, strict=True, assign=True)
@@ -127,7 +123,6 @@ class NetworkShim(PyTorchShim):
     def build(self, vocabulary: Vocabulary, *, vector_width: int = 0, n_labels: int = 0) -> None:
         """Make the network, with random weights. Optimizers of an earlier network start afresh.
 
-        vocabulary (Vocabulary): The vocabulary.
         vector_width (int): Width of the static vectors, if it reads any.
         n_labels (int): Number of labels, if it scores any.
         """
@@ -148,14 +143,14 @@ class NetworkShim(PyTorchShim):
                 f"it reads word vectors of width {pretrained.vector_width}, and those of the "
                 f"pipeline have width {self.vector_width}"
             )
-        weights = dict(pretrained._require_snapshot().all_weights())
+        weights = dict(pretrained._learnt.all_weights())
         vocabulary, rows = merge(pretrained.vocabulary, self.vocabulary, self.config.max_words)
         for kind, name in zip(KINDS, EMBEDDINGS, strict=True):
             if name in weights:
                 weights[name] = weights[name][rows[kind]]
         is_new = rows["words"] == UNKNOWN
         weights["words.weight"][1:][is_new[1:]] = 0  # rows are differences from UNKNOWN
-        sizes = self._sizes
+        sizes = self._learnt.sizes
         self.build(vocabulary, vector_width=sizes.vector_width, n_labels=sizes.n_labels)
         with self._changing():
             state = {name: xp2torch(values) for name, values in weights.items()}
@@ -165,25 +160,25 @@ class NetworkShim(PyTorchShim):
         """Let the vocabulary grow. The network makes room first, so that threads can predict
         meanwhile. No prediction changes.
         """
-        network, snapshot, vocabulary = self.network, self._snapshot, self.vocabulary
-        sizes = vocabulary.sizes_with(news)
+        network, snapshot = self.network, self._learnt
+        sizes = snapshot.vocabulary.sizes_with(news)
         with resizing(), self._changing():
             network.grow(**sizes)
-            self._snapshot = snapshot._replace(sizes=self._sizes._replace(**sizes))
-        vocabulary.learn(news)
+            self._snapshot = snapshot._replace(sizes=snapshot.sizes._replace(**sizes))
+        snapshot.vocabulary.learn(news)
 
     def grow_output(self, n_labels: int, peers: Sequence[Sequence[int]] | None = None) -> None:
         """Add labels at the end, each the mean of its peers or, without any, of all labels."""
-        network, snapshot = self.network, self._snapshot
+        network, snapshot = self.network, self._learnt
         with resizing(), self._changing():
             network.grow_output(n_labels, peers)
-            self._snapshot = snapshot._replace(sizes=self._sizes._replace(n_labels=n_labels))
+            self._snapshot = snapshot._replace(sizes=snapshot.sizes._replace(n_labels=n_labels))
 
     def compact(self, dropped: float = DROPPED) -> None:
         """Make the network smaller; see `compaction.compact`. It can be trained further."""
-        weights = self._require_snapshot().all_weights()
-        vocabulary, weights = compact(self.vocabulary, weights, dropped)
-        sizes = self._sizes._replace(**vocabulary.sizes)
+        learnt = self._learnt
+        vocabulary, weights = compact(learnt.vocabulary, learnt.all_weights(), dropped)
+        sizes = learnt.sizes._replace(**vocabulary.sizes)
         self._snapshot = Snapshot(sizes, vocabulary, weights)
         self._version = object()
         self._renew_id()
@@ -196,10 +191,10 @@ class NetworkShim(PyTorchShim):
         with resizing():
             version, prepared = self._version, self._prepared
             if prepared is None or prepared.version is not version:
-                snapshot, vocabulary = self._require_snapshot(), self.vocabulary
+                learnt = self._learnt
                 # If the weights change meanwhile, the version is outdated: this is used only once.
-                reader = reader_of(self.config, snapshot.finite_weights())
-                self._prepared = prepared = Prepared(version, vocabulary, reader)
+                reader = reader_of(self.config, learnt.finite_weights())
+                self._prepared = prepared = Prepared(version, learnt.vocabulary, reader)
             return prepared
 
     def predict(  # type: ignore[override]  # types are described only if they are not cached
@@ -213,7 +208,7 @@ class NetworkShim(PyTorchShim):
             `TypeIds`.
         YIELDS (tuple[Ints1d, Floats2d]): The tokens of each part, and the network's output.
         """
-        if self._is_on_gpu:
+        if self._made is not None and self.device.type != "cpu":
             for tokens, windows in parts:
                 yield tokens, self._predict_on_gpu(keys, windows, describe)
             return
@@ -227,10 +222,7 @@ class NetworkShim(PyTorchShim):
     ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
         """Run the network for training.
 
-        types (TypeIds): The types.
         of_tokens (Ints1d): (tokens,) the type of each token.
-        windows (Windows): The windows.
-        dropout (float): The dropout rate.
         RETURNS (tuple[Floats2d, Callable]): The output, and a function that takes the gradient
             of the loss with respect to it, and adds up the gradients of the parameters.
         """
@@ -250,7 +242,7 @@ class NetworkShim(PyTorchShim):
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Move the network to another device."""
-        if device_type == "gpu" or self._snapshot.network is not None:
+        if device_type == "gpu" or self._made is not None:
             network = self.network
             with self._changing():
                 network.to(f"cuda:{device_id}" if device_type == "gpu" else device_type)
@@ -275,7 +267,7 @@ class NetworkShim(PyTorchShim):
         params (dict[tuple[int, str], FloatsXd]): By shim id and parameter name; parameters without
             an entry keep their values.
         """
-        network = self._snapshot.network
+        network = self._made
         parameters = dict(network.named_parameters()) if network is not None else {}
         parameters = {name: p for name, p in parameters.items() if (self.id, name) in params}
         trained = {name: parameter.data.clone() for name, parameter in parameters.items()}
@@ -316,7 +308,7 @@ class NetworkShim(PyTorchShim):
         self._renew_id()
 
     def _renew_id(self) -> None:
-        """Take an id that no optimizer knows: that of a new shim."""
+        """Take the id of a new shim, which no optimizer knows."""
         self.id = Shim(None).id
 
     @contextmanager
@@ -328,9 +320,11 @@ class NetworkShim(PyTorchShim):
         finally:
             self._version = object()
 
-    def _require_snapshot(self) -> Snapshot:
+    @property
+    def _learnt(self) -> Snapshot:
+        """The snapshot; ValueError if there is none yet."""
         snapshot = self._snapshot
-        if snapshot.sizes is None:
+        if snapshot is None:
             raise ValueError(
                 "The model has no weights yet: initialize it with training data "
                 "(nlp.initialize or spacy train), or load a trained pipeline."
@@ -338,20 +332,15 @@ class NetworkShim(PyTorchShim):
         return snapshot
 
     @property
-    def _sizes(self) -> Sizes:
-        sizes = self._require_snapshot().sizes
-        assert sizes is not None
-        return sizes
-
-    @property
-    def _is_on_gpu(self) -> bool:
-        return self._snapshot.network is not None and self.device.type != "cpu"
+    def _made(self) -> Any:
+        """The PyTorch network; None if it wasn't made yet."""
+        snapshot = self._snapshot  # other threads may replace it
+        return snapshot and snapshot.network
 
     def _predict_on_gpu(self, keys: Keys1d, windows: Windows, describe: Describe) -> Floats2d:
-        snapshot = self._require_snapshot()
+        snapshot = self._learnt
         some, positions = numpy.unique(windows.tokens, return_inverse=True)
         distinct, of_tokens = numpy.unique(keys[some], return_inverse=True)
-        assert snapshot.vocabulary is not None
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             ids = self._to_tensors(describe(distinct.tolist(), snapshot.vocabulary))
             indices = xp2torch(of_tokens, device=self.device)

@@ -22,11 +22,8 @@ class WordReader:
     """
 
     def __init__(self, model: DocModel, vocab: Vocab):
-        """Prepare a model.
-
-        model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
-        vocab (Vocab): The vocab with the static vectors, if the model reads any.
-        RAISES: ValueError if the model can't read word by word, or has no weights yet.
+        """Prepare a tagger's model; `vocab` has the static vectors, if it reads any. ValueError if
+        it can't read word by word, or has no weights yet.
         """
         shim = _left_to_right(model)
         prepared = shim.prepare()
@@ -49,8 +46,8 @@ class WordReader:
 
         word (str): The word, as the tokenizer returns it.
         state (list[Floats3d]): The state before it; overwritten with the one after it.
-        RETURNS (Floats2d): (1 + lookahead, labels) what the word contributes to its own scores, to
-            those of the word before it, and so on.
+        RETURNS (Floats2d): (1 + lookahead, labels) what to add to the scores of the word, of the
+            word before it, and so on.
         """
         vectors, key = NO_VECTORS, get_string_id(word)
         if self._vocab is not None:

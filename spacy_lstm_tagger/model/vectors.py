@@ -30,10 +30,9 @@ SAMPLE = 64  # rows at most that the fingerprint of a table reads
 
 def static_vectors(vocab: Vocab, forms: Sequence[int], string_of: StringOf) -> Floats2d:
     """Look up the vectors of word forms. A form without a vector gets that of its lower case or, if
-    there is none, of its title case. If the vectors have another attribute than the form as their
-    key, the vocab says what it knows of the form without a text.
+    there is none, of its title case. If the keys of the vectors are another attribute than the
+    form, the vocab looks that up, without a context.
 
-    vocab (Vocab): The vocab.
     forms (Sequence[int]): The hashes of the forms.
     string_of (Callable[[int], str]): Takes a hash, and returns the form.
     RETURNS (Floats2d): (forms, vector_width); zeros where the vocab has no vector.
@@ -65,9 +64,7 @@ def _other_cases(form: str) -> Iterator[str]:
 
 
 def is_floret(vectors: Vectors) -> bool:
-    """Return whether vectors are computed from character n-grams (floret): every form has one, and
-    each look-up takes long.
-    """
+    """Return whether vectors are computed from character n-grams: every form has one, slowly."""
     return vectors.mode == Mode.floret
 
 
@@ -104,9 +101,8 @@ def check_vectors(docs: Sequence[Doc], width: int) -> None:
     """Raise a ValueError if the vocab of a Doc has no vectors of the width that is needed."""
     for vocab in {id(doc.vocab): doc.vocab for doc in docs}.values():
         if vocab.vectors_length != width or not vocab.vectors.shape[0]:
-            found = (
-                f"vectors of width {vocab.vectors_length}" if vocab.vectors_length else "no vectors"
-            )
+            length = vocab.vectors_length
+            found = f"vectors of width {length}" if length else "no vectors"
             raise ValueError(
                 f"the model was trained with word vectors of width {width}, but the vocab of the "
                 f"Doc has {found}. Give the pipeline the vectors it was trained with."
@@ -156,11 +152,9 @@ def read_classes(path: Path) -> Classes:
 
 
 def with_classes(vocab: Vocab, lexicon: Classes) -> Vectors:
-    """Add a column for each class to the vectors of a vocab: 1 for the forms of the class, else 0.
-    So a network that projects vectors learns an embedding of each class.
+    """Add a column for each class to the vectors of a vocab, if it has any: 1 for the forms of the
+    class, else 0. So a network that projects vectors learns an embedding of each class.
 
-    vocab (Vocab): The vocab, with or without vectors.
-    lexicon (Mapping[str, Sequence[str]]): The classes of each word form.
     RETURNS (Vectors): Vectors of all forms that had one, and of those in the lexicon; forms with
         the same vector and classes share a row.
     RAISES: ValueError if there are no classes, or if the vocab's vectors have no row for each form.

@@ -79,10 +79,7 @@ class Vocabulary:
         self.is_rare = is_rare
 
     def may_be_news(self, ids: TypeIds) -> Bools1d:
-        """Return (types,) whether a type has something unknown, or its word is rare.
-
-        ids (TypeIds): The ids of the types.
-        """
+        """Return (types,) whether a type has something unknown, or its word is rare."""
         starts = ids.spelling_lengths.cumsum() - ids.spelling_lengths
         return (
             self.is_rare[ids.words]
@@ -109,7 +106,8 @@ class Vocabulary:
             ids, found, contexts = self.ids(kind), new[kind], self._contexts[kind]
             for key in _keys_of(form, kind):
                 is_known = key in ids or key in found
-                if is_known and (key in frequent or not self._is_rare(kind, key)):
+                can_be_rare = kind == "words" and key not in frequent
+                if is_known and not (can_be_rare and self.is_rare[ids.get(key, UNKNOWN)]):
                     continue
                 if not is_known and len(ids) + len(found) >= max_words:
                     continue
@@ -124,9 +122,6 @@ class Vocabulary:
             words, affixes, characters = map(list, new.values())
             return News(words, affixes, characters, list(frequent))
         return None
-
-    def _is_rare(self, kind: str, key: str) -> bool:
-        return kind == "words" and bool(self.is_rare[self.words.get(key, UNKNOWN)])
 
     @staticmethod
     def _count(contexts: dict[str, tuple[int, ...]], key: str, context: int, max_keys: int) -> int:
@@ -176,10 +171,8 @@ def learn_vocabulary(
 ) -> Vocabulary:
     """Number the words, affixes and characters of Docs, the most frequent first.
 
-    docs (Iterable[Doc]): The Docs.
     min_frequency (int): Rarer ones are unknown.
     max_words (int | None): Maximum number of words, of affixes and of characters; None for all.
-    RETURNS (Vocabulary): The vocabulary.
     """
     forms: Counter[str] = Counter()
     for doc in docs:
@@ -200,11 +193,10 @@ def learn_vocabulary(
 def merge(
     pretrained: Vocabulary, labelled: Vocabulary, max_words: int
 ) -> tuple[Vocabulary, dict[str, Ints1d]]:
-    """Merge the vocabulary of a pretrained network with that of labelled data, which takes
-    precedence where there is no room for all, and says which words are rare.
+    """Merge the vocabulary of a pretrained network with that of labelled data. The latter takes
+    precedence if there are more than `max_words` words, affixes or characters, and says which words
+    are rare.
 
-    pretrained, labelled (Vocabulary): The vocabularies.
-    max_words (int): Maximum number of words, of affixes and of characters.
     RETURNS (tuple[Vocabulary, dict[str, Ints1d]]): The vocabulary; and for "words", "affixes" and
         "characters" the id in `pretrained` of each of its ids, UNKNOWN for what that lacks.
     """
@@ -225,20 +217,16 @@ def merge(
 
 
 def to_lists(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return plain values that can be saved: keys in the order of their ids, which load several
-    times faster than pairs of keys and ids; and a bit for each word, set if it is rare.
+    """Return plain values to save: keys in the order of their ids, which load several times faster
+    than pairs of keys and ids; and a bit for each word, set if it is rare.
     """
     lists: dict[str, Any] = {kind: list(vocabulary.ids(kind)) for kind in KINDS}
     return {**lists, "is_rare": numpy.packbits(vocabulary.is_rare).tobytes()}
 
 
 def from_lists(lists: dict[str, Any], sizes: dict[str, int]) -> Vocabulary:
-    """Return the vocabulary that `to_lists` returned this of.
-
-    lists (dict[str, Any]): The plain values.
-    sizes (dict[str, int]): Number of words, affixes and characters that the network knows.
-    RETURNS (Vocabulary): The vocabulary.
-    RAISES: ValueError if the values don't fit the sizes, or aren't distinct strings.
+    """Return a vocabulary from what `to_lists` returned; ValueError if the values don't fit the
+    sizes of the network, or aren't distinct strings.
     """
     for kind in KINDS:
         keys, n = lists[kind], sizes[f"n_{kind}"]

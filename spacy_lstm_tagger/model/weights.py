@@ -1,4 +1,4 @@
-"""What a network has learnt, and how it is saved: sizes, vocabulary and weights."""
+"""State of a network, and its serialization: sizes, vocabulary and weights."""
 
 import gc
 from collections.abc import Iterator
@@ -19,14 +19,13 @@ FORMAT = 1  # of the saved bytes
 class Snapshot(NamedTuple):
     """All that a network has learnt. It is replaced as a whole, so threads never see parts of two.
 
-    sizes: The sizes that the training data decided; None if nothing was learnt yet.
-    vocabulary: The vocabulary.
+    sizes: The sizes that the training data decided.
     weights: The weights that were loaded, until a PyTorch network is made of them.
     network: The PyTorch network.
     """
 
-    sizes: Sizes | None = None
-    vocabulary: Vocabulary | None = None
+    sizes: Sizes
+    vocabulary: Vocabulary
     weights: Weights | None = None
     network: Any = None
 
@@ -49,34 +48,26 @@ class Snapshot(NamedTuple):
         return weights
 
 
-def save(snapshot: Snapshot, config: EncoderConfig) -> bytes:
-    """Serialize what a network has learnt, with the weights as safetensors: nothing is pickled.
-    Rounded weights, as after a compaction, take less space; see `packing`.
-
-    snapshot (Snapshot): What it has learnt.
-    config (EncoderConfig): Its settings.
-    RETURNS (bytes): The bytes.
+def save(snapshot: Snapshot | None, config: EncoderConfig) -> bytes:
+    """Serialize what a network has learnt, if anything, with the weights as safetensors: nothing is
+    pickled. Rounded weights, as after a compaction, take less space; see `packing`.
     """
-    sizes, vocabulary = snapshot.sizes, snapshot.vocabulary
-    return srsly.msgpack_dumps(
-        {
-            "format": FORMAT,
-            "network": type(config).__name__,
-            "settings": config.structure,
-            "sizes": None if sizes is None else sizes._asdict(),
-            "vocabulary": None if vocabulary is None else to_lists(vocabulary),
-            "weights": safetensors.numpy.save(pack(snapshot.finite_weights())),
-        }
-    )
+    message = {
+        "format": FORMAT,
+        "network": type(config).__name__,
+        "settings": config.structure,
+        "sizes": None,
+    }
+    if snapshot is not None:
+        message["sizes"] = snapshot.sizes._asdict()
+        message["vocabulary"] = to_lists(snapshot.vocabulary)
+        message["weights"] = safetensors.numpy.save(pack(snapshot.finite_weights()))
+    return srsly.msgpack_dumps(message)
 
 
-def load(data: bytes, config: EncoderConfig) -> Snapshot:
-    """Return what was saved, with weights and without a PyTorch network.
-
-    data (bytes): What `save` returned.
-    config (EncoderConfig): The settings that it was saved with, except those for training.
-    RETURNS (Snapshot): What the network had learnt.
-    RAISES: ValueError if the data are damaged, or were saved with other settings.
+def load(data: bytes, config: EncoderConfig) -> Snapshot | None:
+    """Return what `save` was given, with weights and without a PyTorch network; ValueError if the
+    data are damaged, or were saved with other settings, except those for training.
     """
     with garbage_collection_unchanged():
         try:
@@ -87,7 +78,7 @@ def load(data: bytes, config: EncoderConfig) -> Snapshot:
             raise ValueError(f"the network's data are damaged: {error!r}") from error
 
 
-def _load(message: dict[str, Any], config: EncoderConfig) -> Snapshot:
+def _load(message: dict[str, Any], config: EncoderConfig) -> Snapshot | None:
     if message["format"] not in range(1, FORMAT + 1):
         raise ValueError(
             f"the network has format {message['format']!r}, and this version of "
@@ -104,14 +95,14 @@ def _load(message: dict[str, Any], config: EncoderConfig) -> Snapshot:
         )
         raise ValueError(f"it was saved with other settings: {differences}")
     if message["sizes"] is None:
-        return Snapshot()
+        return None
     sizes = Sizes(**message["sizes"])
     weights = _load_weights(message["weights"], config.shapes(sizes))
     return Snapshot(sizes, from_lists(message["vocabulary"], sizes._asdict()), weights)
 
 
 def _load_weights(data: bytes, shapes: Shapes) -> Weights:
-    """Return weights; ValueError if they haven't the names and shapes that a network needs."""
+    """Return weights; ValueError if a network needs other names or shapes."""
     weights = unpack(safetensors.numpy.load(data))
     found = {name: values.shape for name, values in weights.items()}
     if found != shapes:
@@ -122,9 +113,7 @@ def _load_weights(data: bytes, shapes: Shapes) -> Weights:
 
 @contextmanager
 def garbage_collection_unchanged() -> Iterator[None]:
-    """Leave the garbage collector on or off, as it is. srsly switches it off while it reads
-    msgpack, and doesn't switch it on again if reading fails.
-    """
+    """Restore the state of the garbage collector: srsly leaves it off if reading msgpack fails."""
     is_on = gc.isenabled()
     try:
         yield

@@ -74,6 +74,7 @@ class LSTMEncoder(nn.Module):
         self.layers = nn.ModuleList(
             LSTMLayer(below, config.lstm_width, config.directions) for below, _ in pairwise(widths)
         )
+        self.output: nn.Module = nn.Identity()
 
     def forward(
         self,
@@ -120,11 +121,11 @@ class LSTMEncoder(nn.Module):
         windows (Windows): The windows, as tensors.
         dropout (float): Rate of dropout on the input and output of each LSTM over words.
         state (State | None): The initial state of the LSTMs, for each window; None for zeros.
-        RETURNS (tuple[Tensor, State | None]): (kept, width) vectors; and the final state of the
-            LSTMs, if an initial one was given.
+        RETURNS (tuple[Tensor, State | None]): (kept, width) vectors or, of a tagger, (kept, labels)
+            scores; and the final state of the LSTMs, if an initial one was given.
         """
         if not len(windows.lengths):
-            return vectors.new_zeros(0, self.config.width), state
+            return self.output(vectors.new_zeros(0, self.config.width)), state
         directions = self.config.directions
         inputs = hidden = drop(vectors.index_select(0, of_tokens[windows.tokens]), dropout)
         layout = lay_out(windows.lengths, directions, padded=state is None)
@@ -142,7 +143,7 @@ class LSTMEncoder(nn.Module):
         outputs = torch.cat((hidden, *ahead, inputs, *beside), dim=1)
         if len(windows.kept) < len(outputs):
             outputs = outputs.index_select(0, windows.kept)
-        return outputs, state and State(*map(torch.cat, zip(*ends, strict=True)))
+        return self.output(outputs), state and State(*map(torch.cat, zip(*ends, strict=True)))
 
     def grow(self, *, n_words: int, n_affixes: int, n_characters: int) -> None:
         """Make room for a larger vocabulary. New rows equal UNKNOWN until they are trained.
@@ -169,6 +170,8 @@ class TaggerNetwork(LSTMEncoder):
     sizes: The sizes that the training data decide.
     """
 
+    output: GrowingLinear
+
     def __init__(self, config: TaggerConfig, sizes: Sizes):
         super().__init__(config, sizes)
         self.output = GrowingLinear(config.width, sizes.n_labels)
@@ -176,18 +179,6 @@ class TaggerNetwork(LSTMEncoder):
     def grow_output(self, n_labels: int, peers: Sequence[Sequence[int]] | None = None) -> None:
         """Add labels at the end. They change no prediction until they are trained."""
         self.output.grow(n_labels, peers)
-
-    def read(
-        self,
-        vectors: Tensor,
-        of_tokens: Tensor,
-        windows: Windows,
-        dropout: float = 0.0,
-        state: State | None = None,
-    ) -> tuple[Tensor, State | None]:
-        """Return (kept, labels) scores, and the LSTMs' `State`; arguments as for the encoder."""
-        outputs, state = super().read(vectors, of_tokens, windows, dropout, state)
-        return self.output(outputs), state
 
 
 def network_of(config: EncoderConfig, sizes: Sizes) -> LSTMEncoder:

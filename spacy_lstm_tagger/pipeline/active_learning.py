@@ -8,7 +8,7 @@ import numpy
 from numpy.typing import NDArray
 from spacy.attrs import IS_SPACE
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from thinc.types import Floats2d
 
 from .pairing import make_doc, run_pipeline
@@ -106,57 +106,42 @@ def uncertain(
         if value not in allowed:
             raise ValueError(f"{name} = {value!r} must be one of {', '.join(allowed)}")
     chosen: dict[tuple[str, ...], Uncertain] = {}
-    for text in _read(nlp, texts, component, MEASURES[measure], batch_size, on_error):
-        doc = text.doc
-        for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
-            for key, found in _candidates(text, sentence, level):
-                if key not in chosen or chosen[key].score < found.score:
-                    chosen[key] = found
+    name, tagger = find_tagger(nlp, component)
+    labels = [*tagger.labels, space_label(tagger.attribute)]
+    for number, doc, probabilities in _read(nlp, texts, name, tagger, batch_size, on_error):
+        scores = MEASURES[measure](probabilities.astype("float64"))
+        for key, found in _candidates(number, doc, probabilities, scores, labels, level):
+            if key not in chosen or chosen[key].score < found.score:
+                chosen[key] = found
         if len(chosen) > 2 * n + BATCH_SIZE:
             chosen = _best(chosen, n)
     return list(_best(chosen, n).values())
 
 
-class _Text(NamedTuple):
-    """A text that was read.
-
-    number: Its number in the stream.
-    scores: (tokens,) how unsure the tagger is; 0 for whitespace.
-    labels, confidences: The most probable label of each token, and its probability.
-    """
-
-    number: int
-    doc: Doc
-    scores: Floats
-    labels: list[str]
-    confidences: list[float]
-
-
 def _read(
     nlp: Language,
     texts: Iterable[str | Doc],
-    component: str | None,
-    measure: Callable[[Floats], Floats],
+    name: str,
+    tagger: LSTMTagger,
     batch_size: int,
     on_error: Callable[[int, Exception], object] | None,
-) -> Iterator[_Text]:
-    """Yield each text that is not empty."""
-    name, tagger = find_tagger(nlp, component)
+) -> Iterator[tuple[int, Doc, Floats2d]]:
+    """Yield the number of each text, its Doc, and the probabilities of the tagger's labels."""
+
+    def make(numbered: tuple[int, str | Doc]) -> Doc:
+        text = numbered[1]
+        return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
+
     numbered = enumerate(texts)
     while batch := list(islice(numbered, batch_size)):
-        docs = run_pipeline(nlp, batch, lambda item: _make_doc(nlp, item[1]), disable=[name])
+        docs = run_pipeline(nlp, batch, make, disable=[name])
         for (number, _), found in zip(batch, _probabilities(tagger, docs), strict=True):
             if not isinstance(found, Exception):
-                if len(found[0]):
-                    yield _text_of(number, *found, tagger, measure)
+                yield number, *found
             elif on_error is None:
                 raise found
             else:
                 on_error(number, found)
-
-
-def _make_doc(nlp: Language, text: str | Doc) -> Doc:
-    return text.copy() if isinstance(text, Doc) else make_doc(nlp, text)
 
 
 def _probabilities(
@@ -173,45 +158,42 @@ def _probabilities(
     return [result for doc in docs for result in _probabilities(tagger, [doc])]
 
 
-def _text_of(
+def _candidates(
     number: int,
     doc: Doc,
     probabilities: Floats2d,
-    tagger: LSTMTagger,
-    measure: Callable[[Floats], Floats],
-) -> _Text:
-    labels = [*tagger.labels, space_label(tagger.attribute)]
+    scores: Floats,
+    labels: Sequence[str],
+    level: str,
+) -> Iterator[tuple[tuple[str, ...], Uncertain]]:
+    """Yield the sentences or tokens of a text, with a key: of equal keys, one is chosen. The last
+    label is for whitespace.
+    """
     is_space = doc.to_array(IS_SPACE) == 1
-    scores = numpy.where(is_space, 0, measure(probabilities.astype("float64")))
     best = numpy.where(is_space, -1, probabilities.argmax(axis=1)).tolist()
     confidences = numpy.where(is_space, 1, probabilities.max(axis=1)).tolist()
-    return _Text(number, doc, scores, [labels[i] for i in best], confidences)
-
-
-def _candidates(
-    text: _Text, sentence: Span, level: str
-) -> Iterator[tuple[tuple[str, ...], Uncertain]]:
-    """Yield what can be chosen of a sentence, with a key: of equal keys, one is chosen."""
-    words = [token for token in sentence if not token.is_space]
-    if not words:
-        return
-    forms = [token.text.lower() for token in words]
-    scores = text.scores[[token.i for token in words]].tolist()
-    whole = Uncertain(
-        score=sum(scores) / (len(words) + CERTAIN),
-        text=text.number,
-        sentence=[(token.text, token.whitespace_) for token in sentence],
-        start_char=sentence.start_char,
-        token=None,
-        labels=text.labels[sentence.start : sentence.end],
-        confidences=text.confidences[sentence.start : sentence.end],
-    )
-    if level == "sentence":
-        yield tuple(forms), whole
-        return
-    padded = ["", *forms, ""]
-    for i, (token, score) in enumerate(zip(words, scores, strict=True)):
-        yield tuple(padded[i : i + 3]), whole._replace(score=score, token=token.i - sentence.start)
+    for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
+        words = [token for token in sentence if not token.is_space]
+        if not words:
+            continue
+        forms = [token.text.lower() for token in words]
+        of_words = scores[[token.i for token in words]].tolist()
+        whole = Uncertain(
+            score=sum(of_words) / (len(words) + CERTAIN),
+            text=number,
+            sentence=[(token.text, token.whitespace_) for token in sentence],
+            start_char=sentence.start_char,
+            token=None,
+            labels=[labels[i] for i in best[sentence.start : sentence.end]],
+            confidences=confidences[sentence.start : sentence.end],
+        )
+        if level == "sentence":
+            yield tuple(forms), whole
+            continue
+        padded = ["", *forms, ""]
+        for i, (token, score) in enumerate(zip(words, of_words, strict=True)):
+            key, place = tuple(padded[i : i + 3]), token.i - sentence.start
+            yield key, whole._replace(score=score, token=place)
 
 
 def _best(chosen: dict[tuple[str, ...], Uncertain], n: int) -> dict[tuple[str, ...], Uncertain]:

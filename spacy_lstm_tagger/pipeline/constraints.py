@@ -23,13 +23,11 @@ def check_lexicon(
     labels: Sequence[str],
     normal_form: Callable[[str], str],
 ) -> Lexicon:
-    """Check a lexicon.
+    """Return a lexicon with its labels in their normal form; ValueError if a word has no label, or
+    one that the tagger lacks.
 
-    lexicon (Mapping[str, Iterable[str]]): The labels that each word form can have.
     labels (Sequence[str]): The tagger's labels.
     normal_form (Callable): Takes a label, and returns it as the tagger has it.
-    RETURNS (dict[str, list[str]]): The lexicon, with labels as the tagger has them.
-    RAISES: ValueError if a word has no label, or one that the tagger lacks.
     """
     if not isinstance(lexicon, Mapping):
         raise ValueError(f"a lexicon maps words to lists of labels; this is {lexicon!r:.80}")
@@ -52,11 +50,8 @@ def allowed_labels(
     """Find the labels that each token can have: those of `token._.tag_allowed` if it is set,
     otherwise those that the lexicon allows its form.
 
-    docs (Sequence[Doc]): The Docs.
     lexicon (dict[str, list[str]]): What `check_lexicon` returned.
-    attribute (str): "tag", "pos" or "morph".
-    labels (Sequence[str]): The tagger's labels.
-    normal_form (Callable): Takes a label, and returns it as the tagger has it.
+    labels, normal_form: As for `check_lexicon`.
     RETURNS (Bools2d | None): (tokens, labels) for the tokens of all Docs; None if each can
         have any label.
     RAISES: ValueError if a token was given no label, or one that the tagger lacks.

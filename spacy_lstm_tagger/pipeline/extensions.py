@@ -7,11 +7,8 @@ from spacy.tokens import Doc, Token
 
 
 def register_label(name: str) -> None:
-    """Register the extension for labels, unless it exists.
-
-    name (str): The name of the extension.
-    RAISES: ValueError if it is not a name in Python, or if the application has an extension of this
-        name that can't be written.
+    """Register the extension for labels, unless it exists; ValueError if its name is not a name in
+    Python, or if the application has an extension of this name that can't be written.
     """
     if not name.isidentifier():
         raise ValueError(f"extension = {name!r} must be a name as Python has them, such as 'slot'")
@@ -26,12 +23,7 @@ def register_label(name: str) -> None:
 
 
 def read_labels(doc: Doc, name: str) -> list[str]:
-    """Return the label of each token; "" for a token without one.
-
-    doc (Doc): The Doc.
-    name (str): The name of the extension.
-    RAISES: ValueError if a value is not a string.
-    """
+    """Return the label of each token, "" for none; ValueError if a value is not a string."""
     default = Token.get_extension(name)[0] if Token.has_extension(name) else None
     data: Any = doc.user_data
     labels = [data.get(_key(name, i), default) or "" for i in doc.to_array(IDX).tolist()]
@@ -42,13 +34,7 @@ def read_labels(doc: Doc, name: str) -> list[str]:
 
 
 def write_labels(doc: Doc, name: str, labels: list[str], overwrite: bool) -> bool:
-    """Write labels, and return whether there was anything to write.
-
-    doc (Doc): The Doc.
-    name (str): The name of the extension.
-    labels (list[str]): The label of each token; "" to write none.
-    overwrite (bool): Whether to replace labels.
-    """
+    """Write the label of each token, "" for none; return whether there was anything to write."""
     present = [""] * len(doc) if overwrite else read_labels(doc, name)
     data: Any = doc.user_data
     is_written = False

@@ -1,4 +1,4 @@
-"""Labels of a component: those that it learns, and those that are added, under a span scheme."""
+"""Growth of a component: labels that it learns or that are added, under a span scheme."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
-    """Add labels to a component and its model; no prediction changes until they are trained.
+    """Add labels that a component lacks to it and its model; no prediction changes until they are
+    trained.
 
-    tagger (LSTMTagger): The component.
-    labels (Iterable[str]): The labels; those that it has are left out.
     RETURNS (int): How many were added, with the other labels of their spans.
     RAISES: ValueError if they are not strings, not labels of its attribute or of its scheme, or if
         the model can't get more labels; the component stays as it was.
@@ -36,7 +35,9 @@ def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
         new += partners([*tagger.labels, *new], scheme)
     for label in (*normal, *new):
         tagger.vocab.strings.add(label)
-    constrain_models(tagger, [*tagger.labels, *new], scheme)
+    pairs = None if scheme is None else allowed_pairs([*tagger.labels, *new], scheme)
+    for model in tagger.models:
+        constrain(model, pairs)
     if new and n_outputs is not None and n_outputs < len(tagger.labels) + len(new):
         _resize(tagger, new, scheme)
     tagger.cfg["labels"].extend(new)
@@ -55,13 +56,6 @@ def _resize(tagger: "LSTMTagger", new: Sequence[str], scheme: str | None) -> Non
         model.attrs["resize_output"](model, n_labels, *([] if peers is None else [peers]))
 
 
-def constrain_models(tagger: "LSTMTagger", labels: Sequence[str], scheme: str | None) -> None:
-    """Let the models of a component exclude sequences of labels that break a scheme."""
-    pairs = None if scheme is None else allowed_pairs(labels, scheme)
-    for model in tagger.models:
-        constrain(model, pairs)
-
-
 def labels_of_examples(tagger: "LSTMTagger", examples: list[Example]) -> list[str]:
     """Return the labels that a component is to learn from examples, sorted."""
     prefix = tagger.cfg["neg_prefix"]
@@ -71,7 +65,7 @@ def labels_of_examples(tagger: "LSTMTagger", examples: list[Example]) -> list[st
 
 
 def check_labels_to_learn(tagger: "LSTMTagger", examples: list[Example]) -> None:
-    """Say which scheme the labels of a component have, and what is odd about them.
+    """Log the span scheme of a component's labels, and warn about odd labels.
 
     RAISES: ValueError if there are to be spans, and the labels have no scheme.
     """

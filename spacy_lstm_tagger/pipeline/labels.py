@@ -33,13 +33,8 @@ LABEL_FACTORY = "lstm_label_tagger"  # for labels in an extension, `token._.NAME
 
 
 def normal_form(label: str, attribute: str, vocab: Vocab) -> str:
-    """Return a label as Docs have it: morphological features are sorted.
-
-    label (str): The label.
-    attribute (str): "tag", "pos", "morph", or the name of an extension.
-    vocab (Vocab): Its morphology sorts the features.
-    RETURNS (str): The label.
-    RAISES: ValueError if it can't be a label of the attribute.
+    """Return a label as Docs have it: morphological features are sorted. ValueError if it can't be
+    a label of the attribute.
     """
     if attribute == "pos" and label not in POS_IDS:
         raise ValueError(
@@ -57,12 +52,10 @@ def normal_form(label: str, attribute: str, vocab: Vocab) -> str:
 
 
 def labels_of(doc: Doc, attribute: str) -> list[str]:
-    """Return the label of each token, as a component has it.
+    """Return the label of each token: "" for a token without one, "_" for one whose morphology is
+    empty.
 
-    doc (Doc): The Doc.
     attribute (str): "tag", "pos", "morph", or the name of an extension.
-    RETURNS (list[str]): The labels: "" for a token without one, "_" for one whose morphology is
-        empty.
     """
     if attribute not in FACTORIES:
         return read_labels(doc, attribute)
@@ -80,9 +73,7 @@ def has_labels(doc: Doc, attribute: str) -> bool:
 def labels_of_words(doc: Doc, attribute: str, scheme: str | None = None) -> list[str | None]:
     """Return the label of each token; None for one without a label, and for whitespace.
 
-    doc (Doc): The Doc.
-    attribute (str): "tag", "pos", "morph", or the name of an extension.
-    scheme (str | None): The scheme that labels which mark the same spans are taken from.
+    scheme (str | None): If given, labels that break this scheme are repaired.
     """
     is_space = doc.to_array(IS_SPACE).tolist()
     labels: list[str | None] = [
@@ -149,12 +140,8 @@ def gold_labels(examples: Iterable[Example], attribute: str, scheme: str | None 
 
 
 def affirmed(gold: set[str], neg_prefix: str) -> set[str]:
-    """Return labels without the prefix that denies them.
-
-    gold (set[str]): Gold labels.
-    neg_prefix (str): The prefix; "" if there is none.
-    RETURNS (set[str]): The labels that the gold labels affirm or deny.
-    RAISES: ValueError if a gold label is the prefix itself.
+    """Return gold labels without the prefix that denies them, "" for none; ValueError if a label is
+    the prefix itself.
     """
     if neg_prefix and neg_prefix in gold:
         raise ValueError(
@@ -178,12 +165,7 @@ def labels_to_learn(
 
 
 def read_examples(get_examples: Callable[[], Iterable[Example]]) -> list[Example]:
-    """Read all training examples.
-
-    get_examples (Callable[[], Iterable[Example]]): Returns them.
-    RETURNS (list[Example]): The examples, at least one.
-    RAISES: ValueError if they can't be read, or if there are none.
-    """
+    """Read all training examples; ValueError if they can't be read, or if there are none."""
     if not callable(get_examples):
         validate_get_examples(get_examples, "LSTMTagger.initialize")
     try:
@@ -274,9 +256,6 @@ def annotate(
 ) -> None:
     """Write labels to Docs, their probabilities if there are any, and the spans that they mark.
 
-    docs (Sequence[Doc]): The Docs.
-    prediction (Prediction): What was predicted for them.
-    attribute (str): "tag", "pos", "morph", or the name of an extension.
     overwrite (bool): Whether to replace annotation that a Doc has already.
     tagger (str): Name of the component.
     spans (str | None): Where to write spans: "ents" or a key of `doc.spans`; None for nowhere.
@@ -309,9 +288,7 @@ def annotate(
 def _values_of_vocabs(
     docs: Sequence[Doc], label_ids: list[Ints1d], labels: Sequence[str], attribute: str
 ) -> dict[int, Any]:
-    """Return for the vocab of each Doc, by its id, the numbers that stand for labels that are
-    used.
-    """
+    """Return the numbers that encode the used labels in each vocab, by the id of the vocab."""
     counts = numpy.bincount(numpy.concatenate([*label_ids, EMPTY]) - WHITESPACE)
     used = (numpy.flatnonzero(counts) + WHITESPACE).tolist()
     vocabs = {id(doc.vocab): doc.vocab for doc in docs}
@@ -322,7 +299,7 @@ def _values_of_vocabs(
 
 
 def _value_of(label: str, attribute: str, vocab: Vocab) -> int:
-    """Return the number that stands for a label in a Doc's array of the attribute."""
+    """Return the number that encodes a label in a Doc."""
     if attribute == "pos":
         return POS_IDS[label]
     if attribute == "morph":

@@ -16,11 +16,7 @@ _pipelines: WeakSet[Language] = WeakSet()
 
 
 def check_widths(model: DocModel, nlp: Language) -> None:
-    """Raise a ValueError if a listener's width is not that of the component it listens to.
-
-    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
-    nlp (Language): The pipeline.
-    """
+    """Raise a ValueError if a listener's width is not that of the component it listens to."""
     for name, upstream, listener in _linked(model, nlp):
         width, needed = upstream.model.maybe_get_dim("nO"), listener.get_dim("nO")
         if width is not None and width != needed:
@@ -33,20 +29,13 @@ def check_widths(model: DocModel, nlp: Language) -> None:
             )
 
 
-def encoder_names(model: DocModel, nlp: Language) -> set[str]:
-    """Return the names of the components of a pipeline that a model listens to."""
-    return {name for name, _, _ in _linked(model, nlp)}
-
-
 def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
     """Raise a ValueError if a Doc lacks the vectors that a listener reads, `doc.tensor`; spaCy
     would use zeros.
-
-    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
-    docs (Sequence[Doc]): The Docs.
     """
     for listener in _listeners(model):
-        width, name = listener.get_dim("nO"), _upstream(listener)
+        width, name = listener.get_dim("nO"), listener.upstream_name
+        name = "tok2vec" if name == "*" else name  # for any, as spaCy's configs call it
         for doc in docs:
             if not len(doc) or doc.tensor.shape == (len(doc), width):
                 continue
@@ -61,8 +50,6 @@ def check_read(model: DocModel, docs: Sequence[Doc]) -> None:
 def check_rehearsal(model: DocModel) -> None:
     """Raise a ValueError if a listener would use the vectors of the last update instead of those
     of the rehearsal, as spaCy rehearses no `tok2vec`.
-
-    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
     """
     for listener in _listeners(model):
         if listener._batch_id is not None:  # spaCy has no public way to ask this
@@ -74,11 +61,8 @@ def check_rehearsal(model: DocModel) -> None:
 
 
 def encoder_checksums(model: DocModel) -> dict[str, int]:
-    """Return a checksum of each `tok2vec` that a model listens to, by its name. It is that of the
-    `tok2vec` in memory, as components can be saved in any order, and over older files; so there is
-    none if the pipeline is not known.
-
-    model (Model[list[Doc], list[Floats2d]]): The model of a tagger.
+    """Return a checksum of each `tok2vec` that a model listens to, by its name. The `tok2vec` in
+    memory is read, as a file can be an older one. There is none if the pipeline is not known.
     """
     return {
         name: crc32(upstream.model.to_bytes())
@@ -88,7 +72,7 @@ def encoder_checksums(model: DocModel) -> dict[str, int]:
 
 
 def remember_pipeline(nlp: Language) -> None:
-    """Let `encoder_checksums` find the encoders of a pipeline, for as long as there is one."""
+    """Let `encoder_checksums` find the encoders of a pipeline, as long as it exists."""
     _pipelines.add(nlp)
 
 
@@ -96,29 +80,14 @@ def check_encoders(checksums: dict[str, int], folder: Path) -> None:
     """Raise a ValueError if a `tok2vec` is not the one that the tagger was saved with.
 
     checksums (dict[str, int]): What `encoder_checksums` returned then.
-    folder (Path): The folder of the pipeline.
     """
     for name, checksum in checksums.items():
-        if (folder / name / "model").is_file() and _checksum(folder / name) != checksum:
+        path = folder / name / "model"
+        if path.is_file() and crc32(path.read_bytes()) != checksum:
             raise ValueError(
                 f"it listens to {name!r}, and was saved with another one than the one here: saving "
                 "the pipeline was interrupted, or only one of the two was replaced"
             )
-
-
-def _checksum(component: Path) -> int:
-    checksum = 0
-    with (component / "model").open("rb") as file:
-        while part := file.read(2**20):
-            checksum = crc32(part, checksum)
-    return checksum
-
-
-def _upstream(listener: Tok2VecListener) -> str:
-    """Return the name of the component that a listener listens to; "tok2vec", as in spaCy's
-    configs, if it takes any.
-    """
-    return "tok2vec" if listener.upstream_name == "*" else listener.upstream_name
 
 
 def _linked(model: DocModel, nlp: Language) -> Iterator[tuple[str, Any, Tok2VecListener]]:

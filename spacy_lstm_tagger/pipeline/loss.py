@@ -1,4 +1,4 @@
-"""Probabilities and gold labels in, the loss and its gradient out."""
+"""Loss of a batch, and its gradient."""
 
 from collections.abc import Iterable, Sequence
 from math import isfinite, nan
@@ -10,8 +10,8 @@ from thinc.api import SequenceCategoricalCrossentropy, get_array_module
 from ..model.types import Floats2d
 from .soft_labels import SoftLabels
 
-# The part that soft labels have in what is learnt of a token with a gold label: less than half, so
-# that gold labels win where teachers are sure of others.
+# The weight of soft labels for a token with a gold label: less than half, so the gold label wins
+# where teachers are sure of another one.
 SHARE = 0.4
 
 
@@ -23,31 +23,24 @@ def label_loss(
     label_smoothing: float,
     neg_prefix: str,
 ) -> tuple[float, list[Floats2d]]:
-    """Compare probabilities with gold labels: cross-entropy, and for a label that is denied, what
-    makes it less likely. Thinc's loss can't combine denied labels with label smoothing.
+    """Compute the cross-entropy with gold labels; the gradient of a denied label makes it less
+    likely. Thinc's loss can't combine denied labels with label smoothing.
 
     probabilities (list[Floats2d]): (tokens, labels) of each Doc.
-    gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.
-    labels (Sequence[str]): The labels.
+    gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or None.
     label_smoothing (float): Probability that the other labels together should have; 0 if there
         are none.
     neg_prefix (str): Marks labels that are denied; "" if none are.
     RETURNS (tuple[float, list[Floats2d]]): The sum of squares of the gradient, which spaCy reports
         as the loss; and the gradient with respect to the scores. Tokens without a label have none.
     """
-    denied = {
-        label
-        for doc_labels in gold
-        for label in doc_labels
-        if label and neg_prefix and label.startswith(neg_prefix)
-    }
+    used = {label for doc_labels in gold for label in doc_labels if label and neg_prefix}
+    denied = {label for label in used if label.startswith(neg_prefix)}
     affirmed: list[Any] = [
         [None if label in denied else label for label in doc_labels] for doc_labels in gold
     ]
     loss_function = SequenceCategoricalCrossentropy(
-        names=labels,
-        normalize=False,
-        label_smoothing=label_smoothing,
+        names=labels, normalize=False, label_smoothing=label_smoothing
     )
     gradients, loss = loss_function(probabilities, affirmed)
     if denied:
@@ -67,14 +60,11 @@ def add_soft_labels(
     soft_labels: Sequence[SoftLabels | None],
     gradients: Sequence[Floats2d],
 ) -> tuple[float, list[Floats2d]]:
-    """Let soft labels have their share in the gradient of gold labels: cross-entropy with the
-    teachers' probabilities. A token without a gold label learns from them alone. One whose gold
-    label is not among them, or is denied, learns from the gold label alone.
+    """Mix the gradient of gold labels with that of soft labels: the cross-entropy with the
+    teachers' probabilities. A token without a gold label learns from soft labels alone; one whose
+    gold label is denied, or not among its soft labels, learns from the gold label alone.
 
-    probabilities (Sequence[Floats2d]): (tokens, labels) of each Doc.
-    gold (Sequence[Sequence[str | None]]): The label of each token of each Doc, or nothing.
-    labels (Sequence[str]): The labels.
-    soft_labels (Sequence[SoftLabels | None]): Those of each Doc; None if it has none.
+    soft_labels (Sequence[SoftLabels | None]): The soft labels of each Doc.
     gradients (Sequence[Floats2d]): (tokens, labels) what `label_loss` returned.
     RETURNS (tuple[float, list[Floats2d]]): The loss and the gradient, as `label_loss` returns them.
     """
@@ -94,7 +84,7 @@ def add_soft_labels(
 
 
 def _shares(gold: Sequence[str | None], soft: SoftLabels) -> Any:
-    """Return (tokens, 1) how much of each token is learnt from its soft labels."""
+    """Return (tokens, 1) the weight of each token's soft labels."""
     id_of = {label: i for i, label in enumerate(soft.labels)}
     ids: Any = numpy.asarray([[id_of.get(label or "", -1)] for label in gold])
     has_gold: Any = numpy.asarray([[bool(label)] for label in gold])
@@ -105,10 +95,8 @@ def _shares(gold: Sequence[str | None], soft: SoftLabels) -> Any:
 
 
 def check_finite(loss: float, probabilities: Iterable[Floats2d], step: int) -> None:
-    """Raise a ValueError if training has failed: the loss, or a probability, is infinite or NaN.
+    """Raise a ValueError if the loss of a batch, or a probability, is infinite or NaN.
 
-    loss (float): The loss of a batch.
-    probabilities (Iterable[Floats2d]): (tokens, labels) for each Doc.
     step (int): How many steps the optimizer has taken.
     """
     if not all(isfinite(values.sum(axis=(0, 1))) for values in probabilities):

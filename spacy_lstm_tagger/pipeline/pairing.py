@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -9,11 +10,12 @@ from spacy.language import Language
 from spacy.pipeline.transition_parser import Parser
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
 Text = TypeVar("Text")
 
-# The time of spaCy's tokenizer grows with the square of the length of a run without spaces, most of
-# all where affixes are split off: 10,000 times "$" take half a minute. So runs are read in pieces.
+# The time of spaCy's tokenizer is quadratic in the length of a run without spaces, above all where
+# affixes are split off: 10,000 times "$" take half a minute. So runs are read in pieces.
 RUN = re.compile(r"(?<!\S)\S{101,}")
 SIGNS = re.compile(r"[^\w\s]{100}")  # the slow ones, in small pieces
 PIECE = 1000  # characters of other ones
@@ -28,13 +30,10 @@ def run_pipeline(
 ) -> list[Doc | Exception]:
     """Run a pipeline over texts. A text that fails costs no other text.
 
-    Components can raise errors, and drop or replace Docs. So results are not paired with texts by
-    their position: a Doc that comes back carries the number of its text, and a text whose Doc
-    doesn't come back is tried alone.
+    Components can raise errors, and drop or replace Docs. So each Doc carries the number of its
+    text, and a text whose Doc doesn't come back is tried alone.
 
-    nlp (Language): The pipeline.
-    texts (Sequence[Text]): The texts, in whatever form.
-    make (Callable[[Text], Doc]): Makes a new Doc of one of them.
+    make (Callable[[Text], Doc]): Makes a new Doc of a text, whatever that is.
     disable (Collection[str]): Names of components that don't run.
     RETURNS (list[Doc | Exception]): For each text its Doc, or the error that it caused.
     """
@@ -56,12 +55,9 @@ def run_pipeline(
 
 
 def make_doc(nlp: Language, text: str) -> Doc:
-    """Tokenize a text.
-
-    nlp (Language): The pipeline. Its `max_length` holds only if it has a parser or an entity
-        recognizer: these need much memory for long texts.
-    text (str): The text, which can have long runs of characters without spaces.
-    RETURNS (Doc): The Doc.
+    """Tokenize a text, which can have long runs of characters without spaces. The pipeline's
+    `max_length` holds only if it has a parser or an entity recognizer, which need much memory for
+    long texts.
     """
     if len(text) > nlp.max_length and any(isinstance(c, Parser) for _, c in nlp.pipeline):
         return nlp.make_doc(text)  # which raises spaCy's error
@@ -74,13 +70,15 @@ def make_doc(nlp: Language, text: str) -> Doc:
     return doc
 
 
-def token_places(doc: Doc, text: str) -> list[tuple[int, int]]:
-    """Return where each token of a Doc begins and ends in its text.
+def bare_copy(doc: Doc, vocab: Vocab) -> Doc:
+    """Return a Doc with the same words and spaces, without annotation."""
+    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
+    return Doc(vocab, words=words, spaces=spaces)
 
-    doc (Doc): The Doc.
-    text (str): The text that it was made of.
-    RETURNS (list[tuple[int, int]]): The places.
-    RAISES: ValueError if its tokens are not those of the text, as a component has changed it.
+
+def token_places(doc: Doc, text: str) -> list[tuple[int, int]]:
+    """Return where each token of a Doc begins and ends in the text that it was made of; ValueError
+    if a component has changed the text.
     """
     if doc.text == text:
         return [(token.idx, token.idx + len(token)) for token in doc]
@@ -147,26 +145,21 @@ def _run_alone(
             return docs[0]
         if docs:
             raise ValueError(f"the pipeline made {len(docs)} Docs of one text")
-        for error in _why_dropped(nlp, make(text), disable):
-            raise error
-        raise ValueError("the pipeline returned no Doc for it")
+        raise ValueError(_why_dropped(nlp, make(text), disable))
     except Exception as error:
         return error
 
 
-def _why_dropped(nlp: Language, doc: Doc, disable: Collection[str]) -> Iterator[Exception]:
-    """Yield what is wrong with a Doc that an error handler dropped without a word."""
+def _why_dropped(nlp: Language, doc: Doc, disable: Collection[str]) -> str:
+    """Say which component failed on a Doc that an error handler dropped silently."""
     for name, component in nlp.pipeline:
-        if name in disable:
-            continue
-        if not hasattr(component, "pipe"):
-            doc = component(doc)
-            continue
-        docs = list(component.pipe([doc]))
-        if not docs:
-            yield ValueError(f"the component {name!r} failed, and the error handler dropped it")
-            return
-        doc = docs[0]
+        if name not in disable:
+            pipe = getattr(component, "pipe", partial(map, component))
+            docs = list(pipe([doc]))
+            if not docs:
+                return f"the component {name!r} failed, and the error handler dropped it"
+            doc = docs[0]
+    return "the pipeline returned no Doc for it"
 
 
 def _some(words: Sequence[str]) -> str:

@@ -71,13 +71,9 @@ def require_extensions(attribute: str) -> None:
 def store(
     doc: Doc, attribute: str, tagger: str, labels: tuple[str, ...], probabilities: Floats2d
 ) -> None:
-    """Store the probabilities of a Doc's labels in it.
+    """Store (tokens, labels) the probabilities of labels in a Doc.
 
-    doc (Doc): The Doc.
-    attribute (str): "tag", "pos", "morph", or the name of an extension.
     tagger (str): Name of the component that predicted them.
-    labels (tuple[str, ...]): The labels.
-    probabilities (Floats2d): (tokens, labels)
     """
     _user_data(doc)[_key(attribute)] = {
         "tagger": tagger,
@@ -132,13 +128,10 @@ def k_best(token: Token, k: int, *, attribute: str) -> list[tuple[str, float]]:
 
 
 def check_number(name: str, value: int, n: float = inf, what: str = "") -> int:
-    """Check a number, and return it as an int.
+    """Return a number of any integer type as an int; ValueError if it is not from 1 to n.
 
     name (str): Name of the argument.
-    value (int): The number, of any integer type.
-    n (float): The maximum.
-    what (str): What the maximum counts.
-    RAISES: ValueError if it is not a whole number from 1 to n.
+    what (str): What n counts.
     """
     try:
         number = index(value)

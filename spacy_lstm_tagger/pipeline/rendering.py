@@ -98,7 +98,8 @@ def render(
 
 def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
     labels = labels_of(doc, attribute)
-    marked = _marked(doc, labels)
+    of_words = {label for token, label in zip(doc, labels, strict=True) if not token.is_space}
+    marked = doc_spans(doc, labels) if find_scheme(of_words - {""}) else []
     first, last = {span.start for span in marked}, {span.end: span.label_ for span in marked}
     for span in _characters(doc):
         if not first.isdisjoint(range(span.start, span.end)):
@@ -109,14 +110,8 @@ def _tokens(doc: Doc, attribute: str, n_best: int) -> Iterator[str]:
                 yield f'</span><span class="type">{escape(last[end])}</span></span> '
 
 
-def _marked(doc: Doc, labels: list[str]) -> list[Span]:
-    """Return the spans that labels mark; none if they have no scheme."""
-    words = {label for token, label in zip(doc, labels, strict=True) if not token.is_space}
-    return doc_spans(doc, labels) if find_scheme(words - {""}) else []
-
-
 def _token(span: Span, label: str, attribute: str, n_best: int, *, in_spans: bool) -> Iterator[str]:
-    """Yield the HTML of tokens that look like one."""
+    """Yield the HTML of tokens that are shown as one."""
     token, word = span[0], escape(_visible(span.text))
     if not word.strip():
         kind = "line" if "\n" in word else "space"
@@ -131,7 +126,7 @@ def _token(span: Span, label: str, attribute: str, n_best: int, *, in_spans: boo
 
 
 def _characters(doc: Doc) -> Iterator[Span]:
-    """Yield tokens, joining those that look like one character, such as emoji with joiners."""
+    """Yield spans of tokens that look like one character, such as emoji with joiners."""
     start = 0
     for i in range(1, len(doc) + 1):
         if i < len(doc) and not doc[i - 1].whitespace_ and _joins(doc[i - 1].text, doc[i].text):

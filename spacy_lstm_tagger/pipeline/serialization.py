@@ -1,4 +1,4 @@
-"""Serialization of the component: labels, lexicon and weights, under one checksum.
+"""Serialization of the component, as its methods: labels, lexicon and weights, under one checksum.
 
 A saved component has two files: `model`, as Thinc writes it, and `cfg` in JSON. `cfg` has the
 number of the format, the attribute, the labels, the lexicon, and a checksum of all this and of the
@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 import srsly
@@ -28,13 +28,15 @@ from .spans import allowed_pairs, scheme_of
 
 SAVED = ("attribute", "labels", "lexicon")
 
+Component = TypeVar("Component", bound=Tagger)
+
 
 class Loaded(NamedTuple):
-    """What was read of a component, and can be taken.
+    """The checked state of a component, not yet assigned to it.
 
     cfg: The labels and the lexicon; empty if they are excluded.
-    model: The model to fill: the component's own, or a copy to replace it.
-    message: What Thinc wrote of the model; None if it is excluded.
+    model: The model to fill: that of the component, or a copy to replace it.
+    message: The serialized model; None if it is excluded.
     pairs: The pairs of labels that their scheme allows; None if they have no scheme.
     """
 
@@ -44,8 +46,8 @@ class Loaded(NamedTuple):
     pairs: Bools2d | None
 
 
-def to_bytes(tagger: Tagger, exclude: Iterable[str]) -> bytes:
-    """Serialize a component."""
+def to_bytes(tagger: Tagger, *, exclude: Iterable[str] = ()) -> bytes:
+    """Serialize the component; see `to_disk`."""
     exclude = _names(exclude)
     files = _save(tagger, exclude)
     if "vocab" not in exclude:
@@ -53,9 +55,14 @@ def to_bytes(tagger: Tagger, exclude: Iterable[str]) -> bytes:
     return srsly.msgpack_dumps(files)
 
 
-def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
-    """Save a component to a folder, which is made if need be."""
-    exclude = _names(exclude)
+def to_disk(tagger: Tagger, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+    """Save the component to a folder: labels, lexicon and weights. The pipeline's config has the
+    settings.
+
+    path (str | Path): The folder; it is made if need be.
+    exclude (Iterable[str]): What is not saved: "vocab", "cfg" or "model".
+    """
+    path, exclude = Path(path), _names(exclude)
     path.mkdir(parents=True, exist_ok=True)
     for name, data in _save(tagger, exclude, encoder_checksums(tagger.model)).items():
         (path / name).write_bytes(data)
@@ -63,22 +70,27 @@ def to_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
         tagger.vocab.to_disk(path / "vocab", exclude=exclude)
 
 
-def from_bytes(tagger: Tagger, data: bytes, exclude: Iterable[str]) -> None:
-    """Load a component from bytes; ValueError as `from_disk`."""
+def from_bytes(tagger: Component, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Component:
+    """Load the component from bytes; see `from_disk`."""
     exclude = _names(exclude)
     with _named_in_errors(tagger.name, "these bytes"):
-        files = srsly.msgpack_loads(data)
+        files = srsly.msgpack_loads(bytes_data)
         loaded = _check(tagger, files, exclude)
         if "vocab" in files and "vocab" not in exclude:
             tagger.vocab.from_bytes(files["vocab"], exclude=exclude)
         _take(tagger, loaded)
+    return tagger
 
 
-def from_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
-    """Load a component from a folder; ValueError if it can't be loaded, and the component stays as
-    it was.
+def from_disk(tagger: Component, path: str | Path, *, exclude: Iterable[str] = ()) -> Component:
+    """Load the component from a folder, and return it.
+
+    path (str | Path): The folder.
+    exclude (Iterable[str]): What is not loaded: "vocab", "cfg" or "model".
+    RAISES: ValueError if it is damaged, or was saved with other settings of the model or by
+        another factory; the component stays as it was.
     """
-    exclude = _names(exclude)
+    path, exclude = Path(path), _names(exclude)
     with _named_in_errors(tagger.name, path):
         names = [name for name in ("cfg", "model") if (path / name).exists()]
         files = {name: (path / name).read_bytes() for name in names}
@@ -86,13 +98,15 @@ def from_disk(tagger: Tagger, path: Path, exclude: Iterable[str]) -> None:
         if (path / "vocab").exists() and "vocab" not in exclude:
             tagger.vocab.from_disk(path / "vocab", exclude=exclude)
         _take(tagger, loaded)
+    return tagger
 
 
-def check_labels(model: DocModel, labels: Sequence[str]) -> None:
+def check_labels(n_outputs: int | None, labels: Sequence[str]) -> None:
     """Raise a ValueError if a model scores another number of labels than there are, as only one of
     the two was loaded.
     """
-    _check_number(model.maybe_get_dim("nO"), labels)
+    if n_outputs not in (None, len(labels)):
+        raise ValueError(f"its model has {n_outputs} labels, and its cfg {len(labels)}")
 
 
 def _names(exclude: Iterable[str]) -> tuple[str, ...]:
@@ -128,7 +142,7 @@ def _save(
 def _check(
     tagger: Tagger, files: Mapping[str, bytes], exclude: Collection[str], folder: Path | None = None
 ) -> Loaded:
-    """Return what can be taken from the files of a component. Nothing is changed yet."""
+    """Check the files of a component, before anything is changed."""
     for name in ("cfg", "model"):
         if name not in files and name not in exclude:
             raise ValueError(f"there is no {name!r}")
@@ -139,7 +153,7 @@ def _check(
     scheme = scheme_of(labels, tagger.cfg["scheme"])
     pairs = None if scheme is None else allowed_pairs(labels, scheme)
     if "model" in exclude:
-        check_labels(model, labels)
+        check_labels(model.maybe_get_dim("nO"), labels)
         return Loaded(cfg, model, None, pairs)
     if folder is not None:
         check_encoders(saved.get("encoders", {}), folder)
@@ -149,29 +163,20 @@ def _check(
             join_transitions(model)
     message = _open_model(files["model"], model)
     if "cfg" not in exclude or labels:
-        _check_number(message["nodes"][0]["dims"].get("nO"), labels)
+        check_labels(message["nodes"][0]["dims"].get("nO"), labels)
     return Loaded(cfg, model, message, pairs)
 
 
 def _take(tagger: Tagger, loaded: Loaded) -> None:
     if loaded.message is not None:
-        _fill(loaded.model, loaded.message)
+        nodes = list(loaded.model.walk())
+        for node, states in zip(nodes, loaded.message["shims"], strict=True):
+            for shim, state in zip(node.shims, states, strict=True):
+                shim.from_bytes(state)  # networks come first, as they can still refuse
+        loaded.model.from_dict({**loaded.message, "shims": [[] for _ in nodes]})
     constrain(loaded.model, loaded.pairs)
     tagger.model = loaded.model
     tagger.cfg = {**tagger.cfg, **loaded.cfg}
-
-
-def _fill(model: Model, message: dict[str, Any]) -> None:
-    nodes = list(model.walk())
-    for node, states in zip(nodes, message["shims"], strict=True):
-        for shim, state in zip(node.shims, states, strict=True):
-            shim.from_bytes(state)  # networks come first, as they can still refuse
-    model.from_dict({**message, "shims": [[] for _ in nodes]})
-
-
-def _check_number(n_labels: int | None, labels: Sequence[str]) -> None:
-    if n_labels not in (None, len(labels)):
-        raise ValueError(f"its model has {n_labels} labels, and its cfg {len(labels)}")
 
 
 def _checksum(contents: Mapping[str, Any], model: bytes) -> int:
@@ -218,7 +223,7 @@ def _model_bytes(model: DocModel) -> bytes:
 
 
 def _open_model(data: bytes, model: Model) -> dict[str, Any]:
-    """Return what Thinc wrote of a model, if it has the structure and the sizes of this one."""
+    """Deserialize a model; ValueError if it hasn't the structure and the sizes of this one."""
     message = convert_recursive(is_xp_array, model.ops.asarray, srsly.msgpack_loads(data))
     if model.can_from_dict(message, strict=False):
         _check_params(message, model.ops.xp)

@@ -45,10 +45,7 @@ class SoftLabels(NamedTuple):
         return [self.labels[i] if p > 0 else "" for i, p in pairs]
 
     def dense(self, labels: Sequence[str]) -> Floats2d:
-        """Return (tokens, labels) the probability of each of some labels, among them all of these.
-
-        labels (Sequence[str]): The labels.
-        """
+        """Return (tokens, labels) the probability of each of some labels, which include these."""
         column_of = {label: column for column, label in enumerate(labels)}
         columns = numpy.asarray([column_of[label] for label in self.labels], dtype="int64")
         dense = numpy.zeros((len(self.ids), len(labels)), dtype="float32")
@@ -60,13 +57,10 @@ class SoftLabels(NamedTuple):
 def store(
     doc: Doc, attribute: str, labels: Sequence[str], probabilities: Floats2d, k: int = K
 ) -> None:
-    """Let a Doc carry soft labels.
+    """Store the k most probable labels of each token in a Doc.
 
-    doc (Doc): The Doc.
     attribute (str): "tag", "pos" or "morph".
-    labels (Sequence[str]): The labels.
-    probabilities (Floats2d): (tokens, labels) their probabilities.
-    k (int): How many labels of a token to keep, the most probable ones.
+    probabilities (Floats2d): (tokens, labels) the probabilities of all labels.
     """
     best = numpy.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     values = numpy.take_along_axis(probabilities, best, axis=1)

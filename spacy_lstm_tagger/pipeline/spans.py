@@ -15,6 +15,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..model.types import Bools2d
+from .pairing import bare_copy
 
 
 class Prefixes(NamedTuple):
@@ -46,7 +47,6 @@ class MarkedSpan(NamedTuple):
 def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
     """Return the scheme that labels have by a setting.
 
-    labels (Iterable[str]): The labels.
     setting (str | None): "auto" for the scheme that is found, or a scheme; None for none.
     RETURNS (str | None): "bio", "bilou", "bioes" or None.
     RAISES: ValueError if there are labels that are none of the scheme.
@@ -65,7 +65,6 @@ def scheme_of(labels: Iterable[str], setting: str | None) -> str | None:
 def find_scheme(labels: Iterable[str]) -> str | None:
     """Find the scheme of a set of labels.
 
-    labels (Iterable[str]): The labels.
     RETURNS (str | None): "bio", "bilou" or "bioes"; None if some labels belong to no scheme or to
         different ones, or if all are O.
     """
@@ -84,12 +83,8 @@ def misfits(labels: Iterable[str], scheme: str) -> list[str]:
 
 
 def partners(labels: Iterable[str], scheme: str) -> list[str]:
-    """Return the labels that a set of labels lacks.
-
-    labels (Iterable[str]): Labels of the scheme.
-    scheme (str): "bio", "bilou" or "bioes".
-    RETURNS (list[str]): Labels without which others could not be in any sequence: B-city for
-        I-city. O, if no label could be the only one of a Doc.
+    """Return the labels that a set of labels of a scheme lacks, and without which others could not
+    be in any sequence: B-city for I-city, and O if no label could be the only one of a Doc.
     """
     first, inside, last, single = SCHEMES[scheme]
     complete = dict.fromkeys(labels)
@@ -105,11 +100,8 @@ def partners(labels: Iterable[str], scheme: str) -> list[str]:
 
 
 def peers_of(labels: Sequence[str], new: Sequence[str], scheme: str) -> list[list[int]] | None:
-    """Find for each new label those that can be where it can be.
+    """Find for each new label those labels that can be where it can be.
 
-    labels (Sequence[str]): The labels.
-    new (Sequence[str]): Labels to be added.
-    scheme (str): "bio", "bilou" or "bioes".
     RETURNS (list[list[int]] | None): The indices of the labels with the same prefix, of each type
         that has all prefixes of the new labels. If there is no such type, or if new labels complete
         a type, the index of O; None without O.
@@ -126,10 +118,8 @@ def peers_of(labels: Sequence[str], new: Sequence[str], scheme: str) -> list[lis
 
 
 def allowed_pairs(labels: Sequence[str], scheme: str) -> Bools2d:
-    """Find the pairs of labels that a scheme allows.
+    """Find the pairs of labels that their scheme allows.
 
-    labels (Sequence[str]): Labels of the scheme.
-    scheme (str): "bio", "bilou" or "bioes".
     RETURNS (NDArray[bool]): (labels + 1, labels + 1) whether label j - 1 can follow label i - 1;
         index 0 is the boundary of a text.
     """
@@ -172,12 +162,7 @@ def spans_of(labels: Iterable[str | None]) -> list[MarkedSpan]:
 
 
 def mark(spans: Iterable[MarkedSpan], n_tokens: int, scheme: str) -> list[str]:
-    """Return the label of each token.
-
-    spans (Iterable[MarkedSpan]): Spans that don't overlap.
-    n_tokens (int): Number of tokens.
-    scheme (str): "bio", "bilou" or "bioes".
-    """
+    """Return the label of each token, given spans that don't overlap."""
     labels = [OUTSIDE] * n_tokens
     for start, end, type_ in spans:
         labels[start:end] = _labels_of_span(end - start, type_, scheme)
@@ -189,7 +174,6 @@ def repair(labels: Sequence[str | None], scheme: str) -> list[str | None]:
 
     labels (Sequence[str | None]): The label of each token; None if it is not known. Spans beside
         such a token can reach beyond it. What is no label of any scheme stays as it is.
-    scheme (str): "bio", "bilou" or "bioes".
     """
     prefixes = [_split(label)[0] if label else "" for label in labels]
     repaired = [OUTSIDE if prefix else labels[i] for i, prefix in enumerate(prefixes)]
@@ -205,7 +189,6 @@ def write_spans(doc: Doc, labels: Sequence[str | None], key: str, overwrite: boo
     """Write the spans that labels mark to a Doc. Whitespace tokens can be inside a span, but not
     at its ends.
 
-    doc (Doc): The Doc.
     labels (Sequence[str | None]): The label of each token; None for whitespace.
     key (str): "ents", or a key of `doc.spans`.
     overwrite (bool): Whether to replace spans. Otherwise entities stay, and those that overlap
@@ -228,7 +211,6 @@ def score_spans(
 ) -> dict[str, Any]:
     """Score the spans of the predicted Docs by spaCy's scorer.
 
-    examples (Sequence[Example]): The examples.
     gold (Sequence[Sequence[str | None]]): The gold labels of the tokens of each reference Doc. If
         there are none, the gold spans are those of the Doc itself.
     key (str): "ents", or a key of `doc.spans`.
@@ -252,8 +234,7 @@ def score_spans(
 
 def _with_spans(doc: Doc, labels: Sequence[str | None], key: str) -> Doc:
     """Return a Doc of the same tokens with the spans that labels mark."""
-    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
-    marked = Doc(doc.vocab, words=words, spaces=spaces)
+    marked = bare_copy(doc, doc.vocab)
     spans = doc_spans(marked, labels)
     if key == "ents":
         unknown = [i for i, label in enumerate(labels) if not label and not doc[i].is_space]

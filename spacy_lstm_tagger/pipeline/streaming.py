@@ -22,7 +22,7 @@ class TaggedWord(NamedTuple):
 class TokenStream:
     """Tag words one after another. Each is read once, in constant time; its label is decided when
     as many words as the model's lookahead have followed. Whitespace is no word, and not read.
-    Labels and probabilities are those of a Doc of all the words. A stream must not be shared
+    Labels and probabilities equal those of a Doc of all the words. A stream must not be shared
     between threads.
     """
 
@@ -44,7 +44,7 @@ class TokenStream:
         """
         self._reader, self._decide, self._space_label = reader, decide, space_label
         self._states = reader.start()
-        self._words: list[str] = []  # those that are not decided yet, and whitespace among them
+        self._words: list[str] = []  # not decided yet, with the whitespace among them
         self._scores: list[Floats1d] = []  # (labels,) partial scores of each that is not whitespace
         self._is_finished = False
         if state is not None:
@@ -94,7 +94,7 @@ class TokenStream:
         }
 
     def _take(self, n_words: int) -> list[TaggedWord]:
-        """Remove so many words, and the whitespace before the next one, and label them."""
+        """Label the first n words, and the whitespace after them, and remove them."""
         n_words = max(0, n_words)
         scores, self._scores = self._scores[:n_words], self._scores[n_words:]
         places = [i for i, word in enumerate(self._words) if not word.isspace()]

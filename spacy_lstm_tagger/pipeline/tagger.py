@@ -362,22 +362,16 @@ class LSTMTagger(Tagger):
         """
         examples = list(examples)
         validate_examples(examples, "LSTMTagger.get_loss")
-        scheme = self.scheme
+        scheme, neg_prefix = self.scheme, self.cfg["neg_prefix"]
         gold = [aligned_labels(example, self.attribute, scheme) for example in examples]
         smoothing = self.cfg["label_smoothing"] if len(self.labels) > 1 else 0.0
         with self._named_in_errors():
             soft = [aligned_soft_labels(example, self.attribute) for example in examples]
             taught = {label for one in soft if one is not None for label in one.labels}
-            used = {label for labels in gold for label in labels if label}
-            check_known(
-                affirmed(used, self.cfg["neg_prefix"]) | taught, self.labels, self.cfg["neg_prefix"]
-            )
+            used = affirmed({label for labels in gold for label in labels if label}, neg_prefix)
+            check_known(used | taught, self.labels, neg_prefix)
             loss, gradients = label_loss(
-                scores,
-                gold,
-                self.labels,
-                label_smoothing=smoothing,
-                neg_prefix=self.cfg["neg_prefix"],
+                scores, gold, self.labels, label_smoothing=smoothing, neg_prefix=neg_prefix
             )
             if taught:
                 loss, gradients = add_soft_labels(scores, gold, self.labels, soft, gradients)
@@ -393,35 +387,10 @@ class LSTMTagger(Tagger):
             super().finish_update(sgd)
             self._n_steps += 1
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Serialize the component; see `to_disk`."""
-        return serialization.to_bytes(self, exclude)
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the component to a folder: labels, lexicon and weights. The pipeline's config has
-        the settings.
-
-        path (str | Path): The folder; it is made if need be.
-        exclude (Iterable[str]): What is not saved: "vocab", "cfg" or "model".
-        """
-        serialization.to_disk(self, Path(path), exclude)
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from bytes; see `from_disk`."""
-        serialization.from_bytes(self, bytes_data, exclude)
-        return self
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "LSTMTagger":
-        """Load the component from a folder.
-
-        path (str | Path): The folder.
-        exclude (Iterable[str]): What is not loaded: "vocab", "cfg" or "model".
-        RETURNS (LSTMTagger): The component itself.
-        RAISES: ValueError if it is damaged, or was saved with other settings of the model or by
-            another factory; the component stays as it was.
-        """
-        serialization.from_disk(self, Path(path), exclude)
-        return self
+    to_bytes = serialization.to_bytes
+    to_disk = serialization.to_disk
+    from_bytes = serialization.from_bytes
+    from_disk = serialization.from_disk
 
     def _pipe_batch(self, docs: list[Doc]) -> Iterator[Doc]:
         try:
@@ -436,14 +405,14 @@ class LSTMTagger(Tagger):
             yield from docs
 
     def _allowed(self, docs: list[Doc], labels: tuple[str, ...]) -> Bools2d | None:
-        """Return the labels that each token can have, if the model can read the Docs."""
+        """Return the labels that each token can have; ValueError if the model can't read a Doc."""
         with self._named_in_errors():
             for doc in docs:
                 if not isinstance(doc, Doc):
                     raise ValueError(f"a Doc is needed, not {doc!r:.40}: make one by nlp(text)")
             check_read(self.model, docs)
             if not labels:  # otherwise, the model may be getting more of them just now
-                serialization.check_labels(self.model, labels)
+                serialization.check_labels(self.model.maybe_get_dim("nO"), labels)
             return allowed_labels(
                 docs, self.cfg["lexicon"], self.attribute, labels, self.normal_form
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from helpers import CNN, LISTENER
 from spacy.tokens import DocBin
 from thinc.api import fix_random_seed
 from typer.testing import CliRunner, Result
@@ -36,19 +37,8 @@ def teacher(make_examples: Callable, tmp_path_factory: pytest.TempPathFactory) -
     """
     fix_random_seed(0)
     nlp = spacy.blank("xx")
-    tok2vec = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        "pretrained_vectors": None,
-        "width": 8,
-        "depth": 1,
-        "embed_size": 50,
-        "window_size": 1,
-        "maxout_pieces": 2,
-        "subword_features": True,
-    }
-    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "tok2vec"}
-    nlp.add_pipe("tok2vec", config={"model": tok2vec})
-    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}
+    nlp.add_pipe("tok2vec", config={"model": CNN})
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": LISTENER}
     for name in ("tagger", "morphologizer"):
         nlp.add_pipe(name, config={"model": model})
     nlp.add_pipe("senter", config={"model": model})

@@ -13,7 +13,6 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.cli import evaluation
 from spacy_lstm_tagger.cli.evaluation import (
     bootstrap_interval,
     evaluate,
@@ -133,16 +132,6 @@ def test_the_interval_is_that_of_the_normal_distribution() -> None:
 def test_sentences_are_drawn_not_tokens() -> None:
     right, total = numpy.asarray([100, 0]), numpy.asarray([100, 100])
     assert bootstrap_interval(right, total) == (0, 1)
-
-
-def test_blocks_change_no_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = numpy.random.default_rng(0)
-    right = random.integers(0, 10, 300)
-    whole = bootstrap_interval(right, right + 2), permutation_p(right, right[::-1])
-    monkeypatch.setattr(evaluation, "BLOCK", 1000)
-    parts = bootstrap_interval(right, right + 2), permutation_p(right, right[::-1])
-    assert parts[0] == pytest.approx(whole[0], abs=0.005)
-    assert parts[1] == pytest.approx(whole[1], abs=0.02)
 
 
 def test_values_are_added_up_per_sentence() -> None:

@@ -134,14 +134,12 @@ def test_other_encodings_spoil_their_own_text_only(tmp_path: Path, name: str) ->
 
 def test_bytes_that_are_read_are_counted(write, tmp_path: Path) -> None:
     path = write("a.txt", "The dog\n" * 10_000)
-    counts: list[int] = []
-    n_texts = sum(1 for _ in read_texts(path, on_read=counts.append))
-    assert (n_texts, counts[-1]) == (10_000, path.stat().st_size)
+    counts = [text.position for text in read_texts(path)]
+    assert (len(counts), counts[-1]) == (10_000, path.stat().st_size)
     assert counts == sorted(counts) and counts[0] < counts[-1]
     DocBin(docs=[Doc(Vocab(), words=["a"])] * 4).to_disk(tmp_path / "a.spacy")
     size = (tmp_path / "a.spacy").stat().st_size
-    counts.clear()
-    list(read_texts(tmp_path / "a.spacy", on_read=counts.append))
+    counts = [text.position for text in read_texts(tmp_path / "a.spacy")]
     assert counts == [size * n // 4 for n in (1, 2, 3, 4)]
 
 

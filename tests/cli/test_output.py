@@ -10,7 +10,11 @@ from spacy_lstm_tagger.cli.output import Conllu, DocBins, Format, Jsonl, Output
 from spacy_lstm_tagger.cli.texts import Text
 
 TEXTS = ["The dog", "Everybody", "Read !"]
-FORMATS: dict[str, Format] = {"conllu": Conllu([4]), "jsonl": Jsonl("text"), "spacy": DocBins()}
+FORMATS: dict[str, Format] = {
+    "conllu": Conllu(columns=[4]),
+    "jsonl": Jsonl(text_key="text"),
+    "spacy": DocBins(),
+}
 ORIGIN = {"pipeline": "a"}
 
 

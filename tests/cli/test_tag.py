@@ -347,7 +347,7 @@ def test_what_no_longer_fits_is_begun_anew(
     (done,) = tag.tag_files(
         pipeline, [source], out, output_format="jsonl", text_key=key, resume=True
     )
-    assert (done.n_texts, done.n_failed) == (3, 0)
+    assert (done.progress.n_texts, done.progress.n_failed) == (3, 0)
     records = [json.loads(line) for line in (out / "a.jsonl").read_text().splitlines()]
     words = [[token["text"] for token in record["tokens"]] for record in records]
     expected = {"source": ["that"], "key": ["that", "book"]}.get(change, ["The", "dog"])
@@ -408,7 +408,7 @@ def test_a_bar_shows_file_and_share(
     monkeypatch.setattr(FileProgress, "DELAY", 0)
     with FileProgress(sources) as bar:
         show(bar, sources[-1], sources[-1].stat().st_size)
-        bar._bar.refresh()
+        bar.refresh()
     assert "d.spacy: 100%" in terminal.getvalue()
 
 

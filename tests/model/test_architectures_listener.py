@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import spacy
+from helpers import CNN
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
@@ -66,11 +67,7 @@ def test_width_is_that_of_the_encoder(following: Config, lstm_width: int, width:
 
 
 def test_width_is_that_of_an_encoder_of_spacy(following: Config) -> None:
-    following["components"]["tok2vec"]["model"] = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        **{"pretrained_vectors": None, "width": 12, "depth": 1, "embed_size": 20},
-        **{"window_size": 1, "maxout_pieces": 2, "subword_features": True},
-    }
+    following["components"]["tok2vec"]["model"] = {**CNN, "width": 12}
     assert widths(load_model_from_config(following, auto_fill=True)) == {12}
 
 

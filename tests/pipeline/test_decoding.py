@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 import pytest
 import spacy
-from helpers import learn
+from helpers import CNN, learn
 from numpy.testing import assert_allclose, assert_array_equal
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -250,12 +250,7 @@ def test_label_smoothing_is_taken_back(nlp: Language, train: Callable) -> None:
 def test_probabilities_of_a_model_of_spacy(
     nlp: Language, examples: list[Example], normalize: bool
 ) -> None:
-    encoder = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        **{"width": 8, "depth": 1, "embed_size": 50, "window_size": 1, "maxout_pieces": 2},
-        **{"subword_features": False, "pretrained_vectors": None},
-    }
-    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": encoder, "normalize": normalize}
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": CNN, "normalize": normalize}
     tagger = nlp.add_pipe("lstm_tagger", config={"model": model, "label_smoothing": 0.0})
     learn(nlp, examples)
     docs = [nlp.make_doc(text) for text in ("The dog", "Everybody read that book")]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy
 import pytest
 import spacy
+from helpers import CNN, LISTENER
 from numpy.testing import assert_allclose
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -17,17 +18,6 @@ from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers, load_teac
 from spacy_lstm_tagger.pipeline.soft_labels import soft_labels
 
 TEXTS = ["The dog ate the apple", "Everybody read that book", "The book", "Everybody  ate \n it"]
-CNN = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    "pretrained_vectors": None,
-    "width": 8,
-    "depth": 1,
-    "embed_size": 50,
-    "window_size": 1,
-    "maxout_pieces": 2,
-    "subword_features": True,
-}
-LISTENER = {"@architectures": "spacy.Tok2VecListener.v1", "width": 8, "upstream": "tok2vec"}
 
 
 class FakeListener(Model):
