@@ -49,7 +49,8 @@ def read_spans(path: Path, nlp: Language, text_key: str, cut: list[CutSpan]) -> 
         for place, record in _records(path)
         if (found := _read(place, record, nlp, text_key))
     ]
-    if annotated and all(_are_words(doc, chars) for _, doc, chars in annotated):
+    is_sentence = any(len(chars) > 1 for _, _, chars in annotated)
+    if is_sentence and all(_are_words(doc, chars) for _, doc, chars in annotated):
         for place, doc, chars in annotated:
             labels = {char.start: char.type for char in chars}
             yield _labelled(doc, [labels.get(token.idx, "") for token in doc], place)
@@ -81,7 +82,7 @@ def _read(
 
 
 def _are_words(doc: Doc, chars: list[CharSpan]) -> bool:
-    """Return whether each word is a span by itself, and there are no others."""
+    """Return whether each word is a span by itself, and there are no other spans."""
     words = [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
     return words == [(char.start, char.end) for char in chars]
 
@@ -111,7 +112,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _parse(content: str, place: str) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"{place} is no JSON: {error}") from error
 
 
@@ -172,6 +173,7 @@ def _char_span(span: Any, text: str) -> CharSpan:
         start = end = type_ = None
     if type(start) is not int or type(end) is not int or not isinstance(type_, str) or not type_:
         raise ValueError(f"a span needs start, end and label, not {span!r:.80}")
+    type_.encode("utf8")  # refuses halves of characters, as spaCy would
     quoted = span.get("text") if isinstance(span, dict) else None
     if isinstance(quoted, str) and text[start:end] != quoted:
         # Label Studio counts as JavaScript does, in units of UTF-16.
@@ -196,18 +198,20 @@ def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
     words: list[str] = []
     spaces: list[bool] = []
     end = 0
-    for token in tokens:
+    for token in [*tokens, {"text": "", "start": len(text)}]:  # with what follows the last one
         word, start = token.get("text"), token.get("start")
-        between = text[end:start] if isinstance(start, int) else None
-        if not isinstance(word, str) or between is None or text[start : start + len(word)] != word:
-            raise ValueError(f"the token {token!r:.80} is not at its place in the text")
+        is_placed = isinstance(word, str) and type(start) is int and start >= end
+        if not is_placed or text[start : start + len(word)] != word:
+            raise ValueError(
+                f"the token {token!r:.80} is not at its place in the text, or overlaps with the "
+                "one before"
+            )
+        between = text[end:start]
         if words and between[:1] == " ":
             spaces[-1], between = True, between[1:]
-        if between:
-            words.append(between)
-            spaces.append(False)
-        words.append(word)
-        spaces.append(False)
+        new = [part for part in (between, word) if part]
+        words += new
+        spaces += [False] * len(new)
         end = start + len(word)
     return Doc(nlp.vocab, words=words, spaces=spaces)
 

@@ -112,6 +112,20 @@ def test_text_between_tokens_of_the_file_is_kept(read: Read) -> None:
     assert document.labels == ["O", "O", "O", "O", "B-x"]
 
 
+def test_text_after_the_tokens_of_the_file_is_kept(read: Read) -> None:
+    tokens = [{"text": "a", "start": 0}, {"text": "b", "start": 2}]
+    (document,), _ = read({"text": "a b. c", "tokens": tokens, "spans": [[0, 1, "x"]]})
+    assert document.words == ["a", "b", ". c"]
+    assert document.spaces == [True, False, False]
+
+
+def test_spans_of_texts_of_one_word_are_spans(read: Read) -> None:
+    first = {"text": "Rome", "spans": [[0, 4, "city"]]}
+    second = {"text": "jazz", "spans": [[0, 4, "genre"]]}
+    documents, _ = read(first, second)
+    assert [document.labels for document in documents] == [["B-city"], ["B-genre"]]
+
+
 def test_words_that_are_all_spans_have_their_labels_as_they_are(read: Read) -> None:
     first = {"text": "Play  it", "spans": [[0, 4, "O"], [6, 8, "B-title"]]}
     second = {"text": "now", "spans": [[0, 3, "NN"]]}
@@ -180,6 +194,11 @@ def test_spans_that_cut_tokens_are_collected(read: Read) -> None:
         ),
         ({"text": TEXT, "tokens": ["x"], "label": []}, "a.jsonl, line 2"),
         (
+            {"text": TEXT, "tokens": [TOKENS[0], {"text": "ay", "start": 2}], "label": []},
+            "the token .*'ay'.* or overlaps with the one before",
+        ),
+        ({"text": TEXT, "label": [[0, 4, "\ud83d"]]}, "surrogates not allowed"),
+        (
             {"data": {"text": TEXT}, "annotations": [{"result": [LABEL_STUDIO]}, {"result": []}]},
             "2 annotations that differ",
         ),
@@ -198,6 +217,7 @@ def test_what_is_wrong_is_named_with_its_line(read: Read, record: Any, message: 
     [
         ("a.jsonl", b'{"text": "x", "label": []}\n{', "line 2 is no JSON"),
         ("a.json", b"[1", "a.json is no JSON"),
+        ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("a.json", b"{}", "is no list of texts"),
         ("a.json", b"[]", "has no texts"),
         ("a.jsonl", b"\n", "has no texts"),
