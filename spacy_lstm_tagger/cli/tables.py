@@ -117,12 +117,12 @@ def _read_rows(path: Path) -> Iterator[Row]:
     split = re.compile("\t" if by_tabs else "[ \t]+").split
     n_columns = {len(split(line.strip(" "))) for line in content if not line.startswith(DOCUMENT)}
     for number, line in enumerate(lines, 1):
-        cells = [cell.strip() for cell in split(line.strip(" "))]
+        cells = [_trim(cell) for cell in split(line.strip(" "))]
         is_comment = line.startswith("#") and (
             len(cells) not in n_columns or COMMENT.match(line) is not None
         )
         if not is_comment:
-            yield Row(number, cells if any(cells) else [])
+            yield Row(number, cells if any(map(str.strip, cells)) else [])
 
 
 def _read_csv(path: Path, delimiters: str = ",;\t") -> Iterator[Row]:
@@ -134,7 +134,7 @@ def _read_csv(path: Path, delimiters: str = ",;\t") -> Iterator[Row]:
     while True:
         number = reader.line_num + 1
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [_trim(cell) for cell in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
@@ -143,7 +143,7 @@ def _read_csv(path: Path, delimiters: str = ",;\t") -> Iterator[Row]:
             raise ValueError(
                 f"{path}, line {number} has a cell that ends in line {reader.line_num}. {QUOTATION}"
             )
-        yield Row(number, cells if any(cells) else [])
+        yield Row(number, cells if any(map(str.strip, cells)) else [])
 
 
 def _has_header(rows: list[Row], columns: Columns) -> bool:
@@ -234,13 +234,18 @@ def _documents(
 
 def _append(document: Labelled, path: Path, row: Row, word: int, label: int, begins: bool) -> None:
     for column, kind in ((word, "word"), (label, "label")):
-        if not row.cells[column]:
+        if not row.cells[column] or (kind == "label" and row.cells[column].isspace()):
             raise ValueError(f"{path}, line {row.line} has no {kind} in column {column + 1}")
     document.words.append(row.cells[word])
     document.labels.append(row.cells[label])
     document.places.append(f"{path}, line {row.line}")
     assert document.starts is not None
     document.starts.append(begins)
+
+
+def _trim(cell: str) -> str:
+    """Return a cell without spaces around it. Other whitespace can be a word by itself."""
+    return cell.strip() or cell.strip(" ")
 
 
 def _columns(n: int) -> str:

@@ -46,6 +46,7 @@ def write(tmp_path: Path) -> Write:
             "\ufeffToken\tIOB\r\nplay\tO\r\njazz\tB-genre\r\n\r\nI\tO\r\nlike\tO\r\nMiles\tB-artist\r\n",
             {},
         ),
+        ("a.tsv", "play\tO\njazz\tB-genre\n\u3000\nI\tO\nlike\tO\nMiles\tB-artist\n", {}),
         ("a.csv", "play,O\njazz,B-genre\n,\nI,O\nlike,O\nMiles,B-artist\n", {}),
         (
             "a.csv",
@@ -157,6 +158,9 @@ def test_another_column_has_other_labels(write: Write) -> None:
         ("a.tsv", "New York\tO", "New York"),
         ("a.iob", "| O", "|"),
         ("a.tsv", '""""\tO', '"'),
+        ("a.tsv", "\u3000\tO", "\u3000"),
+        ("a.txt", "\u3000 O", "\u3000"),
+        ("a.csv", "\u3000 , O\u3000", "\u3000"),
         ("a.txt", "#x O", "#x"),
     ],
 )
@@ -174,6 +178,8 @@ def test_odd_words_are_words(write: Write, name: str, row: str, word: str) -> No
         ("a.csv", "\n\na,O\n\nb\n", {}, "line 5 has 1 column, but line 3 has 2 columns"),
         ("a.tsv", "a\tO\n\tO\n", {}, "line 2 has no word in column 1"),
         ("a.tsv", "a\tO\nb\t\n", {}, "line 2 has no label in column 2"),
+        ("a.tsv", "a\tO\nb\t\u3000\n", {}, "line 2 has no label in column 2"),
+        ("a.tsv", "a\tO\n \tO\n", {}, "line 2 has no word in column 1"),
         ("a.tsv", "a\tO\t\nb\tO\t\n", {}, "line 1 has no label in column 3"),
         ("a.iob", "play|O jazz|O\nI|O like\n", {}, "line 2 has 1 column, but line 1 has 2"),
         (
