@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..pipeline.spans import MarkedSpan, mark
-from .tables import Labelled
+from .tables import Labelled, read_utf8
 
 UNUSED = {"reject", "ignore"}  # answers in Prodigy's files
 SPAN_KEYS = ("spans", "entities", "label", "labels")  # Prodigy's; the others are doccano's
@@ -89,10 +89,7 @@ def _are_words(doc: Doc, chars: list[CharSpan]) -> bool:
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each record of a file and where it stands."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    content = read_utf8(path)
     if path.suffix.lower() == ".json":
         values = _parse(content, str(path))
         if not isinstance(values, list):

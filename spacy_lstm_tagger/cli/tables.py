@@ -70,10 +70,7 @@ def read_table(path: Path, columns: Columns) -> Iterator[Labelled]:
         mean several, if a row lacks word or label, if a sentence is in two places, or if the file
         isn't what its name says.
     """
-    try:
-        rows = list(_read_rows(path))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    rows = list(_read_rows(path))
     filled = [row for row in rows if row.cells and DOCUMENT not in row.cells]
     if not filled:
         raise ValueError(f"{path} has no rows")
@@ -96,14 +93,22 @@ def read_table(path: Path, columns: Columns) -> Iterator[Labelled]:
     yield from _documents(path, rows, *_find_columns(path, first, columns, has_header))
 
 
+def read_utf8(path: Path) -> str:
+    """Return the text of a file, with lines that end in "\\n"; ValueError if it isn't in UTF-8."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line} is no text in UTF-8: {error}") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _read_rows(path: Path) -> Iterator[Row]:
-    if path.suffix.lower() == ".csv":
-        yield from _read_csv(path)
-        return
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        text = file.read().replace("\r\n", "\n").replace("\r", "\n")
-    if QUOTED_MARK.search(text) and not BARE_MARK.search(text):
-        yield from _read_csv(path, "\t")
+    text = read_utf8(path)
+    is_csv = path.suffix.lower() == ".csv"
+    if is_csv or (QUOTED_MARK.search(text) and not BARE_MARK.search(text)):
+        yield from _read_csv(path, text, ",;\t" if is_csv else "\t")
         return
     lines = text.split("\n")
     content = [line for line in lines if line.strip() and not line.startswith("#")]
@@ -125,9 +130,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
             yield Row(number, cells if any(map(str.strip, cells)) else [])
 
 
-def _read_csv(path: Path, delimiters: str = ",;\t") -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        text = file.read()
+def _read_csv(path: Path, text: str, delimiters: str) -> Iterator[Row]:
     first = text.lstrip().split("\n")[0]
     delimiter = max(delimiters, key=first.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -139,7 +142,7 @@ def _read_csv(path: Path, delimiters: str = ",;\t") -> Iterator[Row]:
             return
         except csv.Error as error:
             raise ValueError(f"{path}, line {number} is no CSV: {error}. {QUOTATION}") from error
-        if any("\n" in cell or "\r" in cell for cell in cells):
+        if any("\n" in cell for cell in cells):
             raise ValueError(
                 f"{path}, line {number} has a cell that ends in line {reader.line_num}. {QUOTATION}"
             )

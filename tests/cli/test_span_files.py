@@ -221,7 +221,7 @@ def test_what_is_wrong_is_named_with_its_line(read: Read, record: Any, message: 
         ("a.json", b"{}", "is no list of texts"),
         ("a.json", b"[]", "has no texts"),
         ("a.jsonl", b"\n", "has no texts"),
-        ("a.jsonl", b"\xff", "is no text in UTF-8"),
+        ("a.jsonl", b'{"text": "x", "label": []}\r\n\xff', "line 2 is no text in UTF-8"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -222,6 +222,6 @@ def test_what_is_wrong_is_named_with_its_line(
 
 
 def test_other_encodings_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes("À,O\n".encode("latin1"))
-    with pytest.raises(ValueError, match="is no text in UTF-8"):
+    (tmp_path / "a.csv").write_bytes("a,O\r\nÀ,O\r\n".encode("latin1"))
+    with pytest.raises(ValueError, match=r"a\.csv, line 2 is no text in UTF-8"):
         list(read_table(tmp_path / "a.csv", Columns()))
