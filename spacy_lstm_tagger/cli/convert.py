@@ -82,6 +82,8 @@ def convert(
     force (bool): Whether to overwrite files, and to leave out spans that cut a token.
     RAISES: ValueError if a file can't be read or contradicts itself; nothing is written then.
     """
+    if output.is_file():
+        raise ValueError(f"{output} is a file; name a folder")
     nlp = spacy.blank(lang)
     shares = None if split is None else _shares(split)
     if attribute not in FACTORIES:

@@ -205,6 +205,13 @@ def test_nothing_is_overwritten(convert: Convert) -> None:
     assert convert({"a.tsv": SENTENCES}, "--force").exit_code == 0
 
 
+def test_the_output_is_a_folder(convert: Convert) -> None:
+    Path("out").touch()
+    refused = convert({"a.tsv": SENTENCES})
+    assert refused.exit_code == 1
+    assert "out is a file; name a folder" in refused.output
+
+
 def test_what_uncertain_writes_can_be_converted(
     convert: Convert, run: Callable[..., Result], pipeline: str
 ) -> None:
