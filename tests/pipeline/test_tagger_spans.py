@@ -353,6 +353,7 @@ def test_a_pipeline_of_another_scheme_is_refused(make: Make) -> None:
         (SENTENCES, {"scheme": "iob"}, "scheme = 'iob' must be null or one of auto, bio, bilou"),
         ([("a b", "O X")], {"spans": "ents"}, "spans = 'ents' needs labels of a scheme"),
         (SENTENCES, {"extension": "no name"}, "extension = 'no name' must be a name"),
+        (SENTENCES, {"extension": "tag"}, "extension = 'tag' has the name .* lstm_tagger"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
