@@ -7,6 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
+from ..pipeline.spans import OUTSIDE
+
 WORD_NAMES = {"form", "text", "token", "tokens", "word", "words"}
 SENTENCE_NAMES = {"sent", "sent_id", "sentence", "sentence #", "sentence_id", "sentence id"}
 LABEL_NAMES = {
@@ -16,9 +18,7 @@ LABEL_NAMES = {
 QUOTATION = 'As a token, a quotation mark is written """" in CSV.'
 DOCUMENT = "-DOCSTART-"  # begins a document in CoNLL-2003
 COMMENT = re.compile(r"# ?\S+ = ")  # as in CoNLL-U
-# A quotation mark as a token: as programs for tables write it, and as it is.
-QUOTED_MARK = re.compile(r'(^|\t)""""(\t|$)', re.MULTILINE)
-BARE_MARK = re.compile(r'(^|\t)"(\t|$)', re.MULTILINE)
+QUOTED = re.compile(r'"(?:[^"]|"")*"')  # a cell in quotation marks
 
 
 class Labelled(NamedTuple):
@@ -107,7 +107,7 @@ def read_utf8(path: Path) -> str:
 def _read_rows(path: Path) -> Iterator[Row]:
     text = read_utf8(path)
     is_csv = path.suffix.lower() == ".csv"
-    if is_csv or (QUOTED_MARK.search(text) and not BARE_MARK.search(text)):
+    if is_csv or _is_quoted(text):
         yield from _read_csv(path, text, ",;\t" if is_csv else "\t")
         return
     lines = text.split("\n")
@@ -124,15 +124,26 @@ def _read_rows(path: Path) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
         cells = [_trim(cell) for cell in split(line.strip(" "))]
         is_comment = line.startswith("#") and (
-            len(cells) not in n_columns or COMMENT.match(line) is not None
+            len(cells) not in n_columns or (not by_tabs and COMMENT.match(line) is not None)
         )
         if not is_comment:
             yield Row(number, cells if any(map(str.strip, cells)) else [])
 
 
+def _is_quoted(text: str) -> bool:
+    """Return whether a table with tabs has its cells in quotation marks, as in CSV: all of the
+    first line, or those that have such marks, which are doubled.
+    """
+    lines = [line.split("\t") for line in text.split("\n") if "\t" in line]
+    marked = [cell for cells in lines for cell in cells if '"' in cell]
+    if not marked or not all(map(QUOTED.fullmatch, marked)):
+        return False
+    return any('""' in cell[1:-1] for cell in marked) or all('"' in cell for cell in lines[0])
+
+
 def _read_csv(path: Path, text: str, delimiters: str) -> Iterator[Row]:
-    first = text.lstrip().split("\n")[0]
-    delimiter = max(delimiters, key=first.count)
+    lines = text.split("\n", 1_000)[:1_000]
+    delimiter = max(delimiters, key=lambda one: sum(one in line for line in lines))
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
@@ -161,9 +172,10 @@ def _has_header(rows: list[Row], columns: Columns) -> bool:
     if n_usual != 1:
         return n_usual == 2
     label = int(columns.label or len(cells)) - 1
-    if not 0 <= label < len(cells) or not cells[label].isidentifier():
+    if not 0 <= label < len(cells):
         return False
-    return all(row.cells[label] != cells[label] for row in rows[1:])
+    is_name = cells[label].isidentifier() and cells[label] != OUTSIDE
+    return is_name and all(row.cells[label] != cells[label] for row in rows[1:])
 
 
 def _find_columns(

@@ -47,6 +47,12 @@ def write(tmp_path: Path) -> Write:
             {},
         ),
         ("a.tsv", "play\tO\njazz\tB-genre\n\u3000\nI\tO\nlike\tO\nMiles\tB-artist\n", {}),
+        (
+            "a.tsv",
+            '"token"\t"label"\n"play"\t"O"\n"jazz"\t"B-genre"\n\n'
+            '"I"\t"O"\n"like"\t"O"\n"Miles"\t"B-artist"\n',
+            {},
+        ),
         ("a.csv", "play,O\njazz,B-genre\n,\nI,O\nlike,O\nMiles,B-artist\n", {}),
         (
             "a.csv",
@@ -130,6 +136,7 @@ def test_documents_begin_in_any_column(write: Write, text: str) -> None:
         ("mot\ttag\na\tEN\nb\tFR\n", ["a", "b"]),
         ("Word\tEN\na\tEN\nb\tFR\n", ["Word", "a", "b"]),
         ("Text\tB-x\na\tO\n", ["Text", "a"]),
+        ("Word\tO\na\tB-x\nb\tI-x\n", ["Word", "a", "b"]),
         ("Tag\tO\na\tB-x\nb\tO\n", ["Tag", "a", "b"]),
     ],
 )
@@ -151,6 +158,7 @@ def test_another_column_has_other_labels(write: Write) -> None:
         ("a.tsv", '"\tO', '"'),
         ("a.csv", '"""",O', '"'),
         ("a.csv", '",",O', ","),
+        ("a.csv", ";;,O", ";;"),
         ("a.csv", "#,O", "#"),
         ("a.txt", "# O", "#"),
         ("a.txt", "a\u00a0b O", "a\u00a0b"),
@@ -158,6 +166,9 @@ def test_another_column_has_other_labels(write: Write) -> None:
         ("a.tsv", "New York\tO", "New York"),
         ("a.iob", "| O", "|"),
         ("a.tsv", '""""\tO', '"'),
+        ("a.tsv", '"a""b"\tO', 'a"b'),
+        ("a.tsv", '""\tO', '""'),
+        ("a.tsv", '"a"\tO', '"a"'),
         ("a.tsv", "\u3000\tO", "\u3000"),
         ("a.txt", "\u3000 O", "\u3000"),
         ("a.csv", "\u3000 , O\u3000", "\u3000"),
