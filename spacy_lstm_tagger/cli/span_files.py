@@ -68,7 +68,7 @@ def _read(
         if spans is None:
             return None
         text = _text(record, text_key)
-        chars = sorted({_char_span(span, text) for span in spans})
+        chars = sorted({_strip(char, text) for char in _char_spans(spans, text)})
         doc = _tokenize(record, text, nlp)
         for one, other in pairwise(chars):
             if other.start < one.end:
@@ -154,7 +154,38 @@ def _sorted(spans: list[Any]) -> list[tuple[Any, ...]]:
     return sorted((span.get("start"), span.get("end"), *span.get("labels", ())) for span in spans)
 
 
-def _char_span(span: Any, text: str) -> CharSpan:
+def _char_spans(spans: list[Any], text: str) -> list[CharSpan]:
+    """Read the spans of a text. If those that quote it are not at their places, they are counted in
+    units of UTF-16, as JavaScript and so Label Studio count.
+    """
+    chars = [_char_span(span) for span in spans]
+    quotes = [span.get("text") if isinstance(span, dict) else None for span in spans]
+    if _misplaced(chars, quotes, text) is not None:
+        chars = [
+            CharSpan(_characters(char.start, text), _characters(char.end, text), char.type)
+            for char in chars
+        ]
+    if (wrong := _misplaced(chars, quotes, text)) is not None:
+        raise ValueError(f"the span {quotes[wrong]!r} is not at its place in the text")
+    return chars
+
+
+def _characters(n_units: int, text: str) -> int:
+    """Return how many characters of a text a number of units of UTF-16 are."""
+    units = text.encode("utf-16-le")[: 2 * max(0, n_units)]
+    return len(units.decode("utf-16-le", "ignore"))
+
+
+def _misplaced(chars: list[CharSpan], quotes: list[Any], text: str) -> int | None:
+    """Return the number of the first span that quotes another text than it has."""
+    for i, (char, quote) in enumerate(zip(chars, quotes, strict=True)):
+        fits = char.end <= len(text) and text[char.start : char.end] == quote
+        if isinstance(quote, str) and not fits:
+            return i
+    return None
+
+
+def _char_span(span: Any) -> CharSpan:
     """Read a span, which is [start, end, type] or an object with these."""
     if isinstance(span, dict):
         start = span.get("start", span.get("start_offset"))
@@ -171,13 +202,12 @@ def _char_span(span: Any, text: str) -> CharSpan:
     if type(start) is not int or type(end) is not int or not isinstance(type_, str) or not type_:
         raise ValueError(f"a span needs start, end and label, not {span!r:.80}")
     type_.encode("utf8")  # refuses halves of characters, as spaCy would
-    quoted = span.get("text") if isinstance(span, dict) else None
-    if isinstance(quoted, str) and text[start:end] != quoted:
-        # Label Studio counts as JavaScript does, in units of UTF-16.
-        units = text.encode("utf-16-le")
-        start, end = (len(units[: 2 * i].decode("utf-16-le", "ignore")) for i in (start, end))
-        if text[start:end] != quoted:
-            raise ValueError(f"the span {quoted!r} is not at its place in the text: {span!r:.80}")
+    return CharSpan(start, end, type_)
+
+
+def _strip(char: CharSpan, text: str) -> CharSpan:
+    """Return a span without spaces at its ends."""
+    start, end, type_ = char
     if not 0 <= start < end <= len(text):
         raise ValueError(f"the span from {start} to {end} ({type_}) is not inside the text")
     inner = text[start:end]

@@ -146,12 +146,24 @@ def test_what_was_not_annotated_is_left_out(read: Read) -> None:
     assert read(task, cancelled, name="a.json")[0] == []
 
 
-def test_label_studio_counts_units_of_utf_16(read: Read) -> None:
-    value = {"start": 3, "end": 7, "text": "jazz", "labels": ["genre"]}
-    result = {**LABEL_STUDIO, "value": value}
-    task = {"data": {"text": "🎵 jazz"}, "annotations": [{"result": [result]}]}
-    (document,), _ = read(task, name="a.json")
-    assert document.labels[-1] == "B-genre"
+@pytest.mark.parametrize(
+    ("text", "spans", "labels"),
+    [
+        ("🎵 jazz", [(3, 7, "jazz")], ["O", "B-x"]),
+        ("jazz 🎵", [(5, 7, "🎵")], ["O", "B-x"]),
+        ("🎵 a a a now", [(5, 6, "a"), (9, 12, "now")], ["O", "O", "B-x", "O", "B-x"]),
+        ("🎵 a a a now", [(4, 5, "a"), (8, 11, "now")], ["O", "O", "B-x", "O", "B-x"]),
+    ],
+)
+def test_spans_that_quote_are_counted_in_characters_or_units_of_utf_16(
+    read: Read, text: str, spans: list[tuple[int, int, str]], labels: list[str]
+) -> None:
+    values = [{"start": a, "end": b, "text": quote, "labels": ["x"]} for a, b, quote in spans]
+    results = [{**LABEL_STUDIO, "value": value} for value in values]
+    (document,), _ = read(
+        {"data": {"text": text}, "annotations": [{"result": results}]}, name="a.json"
+    )
+    assert document.labels == labels
 
 
 def test_spans_that_cut_tokens_are_collected(read: Read) -> None:
