@@ -217,7 +217,9 @@ def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | No
         annotation["ents"] = mark(spans, len(document.words), "bio")
     doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, **annotation)
     if attribute not in FACTORIES:
-        write_labels(doc, attribute, document.labels, overwrite=True)
+        words = zip(document.words, document.labels, strict=True)
+        labels = ["" if word.isspace() else label for word, label in words]  # as in prediction
+        write_labels(doc, attribute, labels, overwrite=True)
     return doc
 
 

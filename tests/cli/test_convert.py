@@ -96,6 +96,23 @@ def test_texts_with_spans_get_labels_and_spaces(convert: Convert) -> None:
     assert spans(doc) == [("Miles Davis", "artist")]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "to\tO\nNew\tB-city\n\u3000\tI-city\nYork\tI-city\n"),
+        ("a.jsonl", json.dumps({"text": "to New\u3000York", "spans": [[3, 11, "city"]]})),
+    ],
+)
+def test_whitespace_has_no_label_but_can_be_inside_a_span(
+    convert: Convert, name: str, content: str
+) -> None:
+    assert convert({name: content}).exit_code == 0
+    (doc,) = docs("a")
+    assert [token.text for token in doc] == ["to", "New", "\u3000", "York"]
+    assert labels(doc) == ["O", "B-city", None, "I-city"]
+    assert [(span.start, span.end) for span in doc.ents] == [(1, 4)]
+
+
 def test_documents_are_split_at_random_but_always_alike(convert: Convert) -> None:
     table = "".join(f"w{i}\tO\nx\tB-a\n\n" for i in range(20))
     sizes, words = {}, []
