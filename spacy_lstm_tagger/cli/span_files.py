@@ -14,6 +14,7 @@ from .tables import Labelled, read_utf8
 
 UNUSED = {"reject", "ignore"}  # answers in Prodigy's files
 SPAN_KEYS = ("spans", "entities", "label", "labels")  # Prodigy's; the others are doccano's
+DONE_KEYS = {"answer", "annotation_id"}  # in Prodigy and Label Studio, also of texts without spans
 
 
 class CharSpan(NamedTuple):
@@ -130,6 +131,8 @@ def _annotated_spans(record: dict[str, Any]) -> list[Any] | None:
     for key in SPAN_KEYS:
         if isinstance(record.get(key), list):
             return list(record[key])
+    if not DONE_KEYS.isdisjoint(record):
+        return []
     raise ValueError(f"there is no list of spans under any of the keys {', '.join(SPAN_KEYS)}")
 
 

@@ -141,6 +141,11 @@ def test_what_was_not_annotated_is_left_out(read: Read) -> None:
     accepted = {"text": "y", "spans": [], "answer": "accept"}
     ignored = {"text": "z", "spans": [], "answer": "ignore"}
     assert [document.words for document in read(rejected, accepted, ignored)[0]] == [["y"]]
+    without_spans = (
+        {"text": "v", "answer": "accept"},
+        {"text": "w", "annotation_id": 1, "label": None},
+    )
+    assert [document.labels for document in read(*without_spans)[0]] == [["O"], ["O"]]
     task = {"data": {"text": "x"}, "annotations": []}
     cancelled = {"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}
     assert read(task, cancelled, name="a.json")[0] == []
