@@ -5,9 +5,10 @@
 TABLES is a folder with train.tsv, dev.tsv and test.tsv, such as corpus/slots. FOLDER gets the
 DocBins and the trained pipelines; those that are there already are not trained again. `lstm` is
 `configs/labels.cfg`, `lstm without CRF` the same with crf = false, and `ner` what
-`spacy init config -p ner` writes. Speed is that of the component alone, on Docs of N_TOKENS tokens
-together, in one thread: set OMP_NUM_THREADS=1. The best of three runs counts. Sequences that break
-the scheme are counted in as many tokens, of words in random order.
+`spacy init config -p ner` writes. Figures are means of the seeds, and ± is the standard deviation
+of F. Speed is that of the component alone, on Docs of N_TOKENS tokens together, in one thread: set
+OMP_NUM_THREADS=1. The best of three runs counts. Labels that break the scheme are counted in as
+many tokens, of words in random order.
 """
 
 import argparse
@@ -44,6 +45,7 @@ class Result(NamedTuple):
     """What was measured of a pipeline.
 
     f, precision, recall: Of the spans of the test data, in percent.
+    types: The F of each type of spans.
     speed: Tokens per second.
     size: Size of the pipeline's folder in MB.
     broken: Labels that break the scheme; None for `ner`, which has no labels.
@@ -52,12 +54,13 @@ class Result(NamedTuple):
     f: float
     precision: float
     recall: float
+    types: dict[str, float]
     speed: float
     size: float
     broken: int | None
 
 
-def train(system: str, seed: int, folder: Path) -> Path:
+def train(system: str, seed: int, folder: Path, max_steps: int) -> Path:
     """Train a pipeline, unless it is there, and return its folder."""
     output = folder / f"{system.replace(' ', '-')}-{seed}"
     if not (output / "model-best").exists():
@@ -67,7 +70,8 @@ def train(system: str, seed: int, folder: Path) -> Path:
             _run("init", "config", "-p", "ner", "-l", "en", "-F", config)
         paths = [word for name in ("train", "dev") for word in (f"--paths.{name}", folder / name)]
         paths = [f"{word}.spacy" if isinstance(word, Path) else word for word in paths]
-        _run("train", config, "-o", output, *paths, "--system.seed", seed, *SYSTEMS[system])
+        settings = "--system.seed", seed, "--training.max_steps", max_steps, *SYSTEMS[system]
+        _run("train", config, "-o", output, *paths, *settings)
     return output / "model-best"
 
 
@@ -86,6 +90,7 @@ def measure(path: Path, test: Path) -> Result:
         100 * scores["ents_f"],
         100 * scores["ents_p"],
         100 * scores["ents_r"],
+        {type_: 100 * figures["f"] for type_, figures in scores["ents_per_type"].items()},
         max(_speed(nlp, words) for _ in range(N_RUNS)),
         size,
         None if "ner" in nlp.pipe_names else _count_broken(nlp, words),
@@ -137,21 +142,40 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="for DocBins and pipelines")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
+    parser.add_argument("--max-steps", type=int, default=20_000, help="of training, at most")
     arguments = parser.parse_args()
     tables = [arguments.tables / f"{name}.tsv" for name in ("train", "dev", "test")]
     convert(tables, arguments.folder, force=True)
-    print("| system | seeds | F | precision | recall | tokens per second | MB | broken labels |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    of_systems = {}
     for system in arguments.systems:
-        paths = [train(system, seed, arguments.folder) for seed in arguments.seeds]
+        paths = [
+            train(system, seed, arguments.folder, arguments.max_steps) for seed in arguments.seeds
+        ]
         results = [measure(path, arguments.folder / "test.spacy") for path in paths]
-        f, precision, recall, speed, size = numpy.mean([one[:5] for one in results], axis=0)
+        print(system, *(f"{result.f:.1f}" for result in results), flush=True)
+        of_systems[system] = results
+    _print(of_systems)
+
+
+def _print(of_systems: dict[str, list[Result]]) -> None:
+    print("\n| system | F | ± | precision | recall | tokens per second | MB | broken labels |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for system, results in of_systems.items():
+        f, precision, recall, speed, size = numpy.mean(
+            [(one.f, one.precision, one.recall, one.speed, one.size) for one in results], axis=0
+        )
+        spread = numpy.std([one.f for one in results], ddof=1) if len(results) > 1 else 0.0
         broken = "" if results[0].broken is None else sum(one.broken or 0 for one in results)
         print(
-            f"| {system} | {len(results)} | {f:.1f} | {precision:.1f} | {recall:.1f} | "
-            f"{speed:,.0f} | {size:.1f} | {broken} |",
-            flush=True,
+            f"| {system} | {f:.1f} | {spread:.1f} | {precision:.1f} | {recall:.1f} | {speed:,.0f} "
+            f"| {size:.1f} | {broken} |"
         )
+    types = sorted({type_ for results in of_systems.values() for type_ in results[0].types})
+    print(f"\n| F of | {' | '.join(types)} |")
+    print(f"|---{'|---:' * len(types)}|")
+    for system, results in of_systems.items():
+        figures = [numpy.mean([one.types.get(type_, 0.0) for one in results]) for type_ in types]
+        print(f"| {system} | {' | '.join(f'{figure:.1f}' for figure in figures)} |")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ def convert(
     force (bool): Whether to overwrite files, and to leave out spans that cut a token.
     RAISES: ValueError if a file can't be read or contradicts itself; nothing is written then.
     """
+    if output.is_file():
+        raise ValueError(f"{output} is a file; name a folder")
     nlp = spacy.blank(lang)
     shares = None if split is None else _shares(split)
     if attribute not in FACTORIES:
@@ -167,24 +169,27 @@ def _find(paths: Iterable[Path]) -> list[Path]:
 
 
 def _check_labels(places: dict[str, str], scheme: str | None) -> None:
-    """Raise a ValueError if there is one label only, or if the labels mix schemes.
+    """Raise a ValueError if there are no two labels, or if the labels mix schemes.
 
     places (dict[str, str]): Where each label comes first.
     """
+    if not places:
+        raise ValueError("no token has a label")
     if len(places) == 1:
         ((label, place),) = places.items()
         raise ValueError(
-            f"all tokens have the label {label!r}, from {place} on: name the column of the labels "
-            "by --label"
+            f"all tokens have the label {label!r}, from {place} on, so there is nothing to learn. "
+            "Annotate them; if a table has labels in another column, choose it by --label"
         )
     prefixed = [label for label in places if label[:2] in ("B-", "I-") and label[2:]]
-    if scheme is not None or OUTSIDE not in places or not prefixed:
+    both = len(prefixed) > len({label[2:] for label in prefixed})  # B- and I- of the same type
+    if scheme is not None or not prefixed or not (both or OUTSIDE in places):
         return
     strange = min((misfits(places, name) for name in SCHEMES), key=len)
     raise ValueError(
         f"{places[strange[0]]}: the label {strange[0]!r} doesn't fit the others, such as "
-        f"{prefixed[0]!r} and 'O'. If it is the name of a column, give the names of the columns by "
-        "--word and --label"
+        f"{prefixed[0]!r}; outside of spans, the label is 'O'. If it is the name of a column, give "
+        "the names of the columns by --word and --label"
     )
 
 
@@ -206,7 +211,9 @@ def make_doc(document: Labelled, nlp: Language, attribute: str, scheme: str | No
         annotation["ents"] = mark(spans, len(document.words), "bio")
     doc = Doc(nlp.vocab, words=document.words, spaces=document.spaces, **annotation)
     if attribute not in FACTORIES:
-        write_labels(doc, attribute, document.labels, overwrite=True)
+        words = zip(document.words, document.labels, strict=True)
+        labels = ["" if word.isspace() else label for word, label in words]  # as in prediction
+        write_labels(doc, attribute, labels, overwrite=True)
     return doc
 
 
@@ -220,10 +227,10 @@ def split_documents(
     """
     shuffled = list(documents)
     random.Random(seed).shuffle(shuffled)
-    ends = [round(share * len(shuffled)) for share in accumulate(shares)]
+    ends = [round(share * len(shuffled)) for share in accumulate(shares[:-1])]
     parts = {
         name: shuffled[begin:end]
-        for name, begin, end in zip(SPLITS, [0, *ends], ends, strict=False)
+        for name, begin, end in zip(SPLITS, [0, *ends], [*ends, len(shuffled)], strict=False)
     }
     for name, part in parts.items():
         if not part:
@@ -236,7 +243,8 @@ def _shares(split: str) -> list[float]:
         shares = [float(share) for share in split.split(",")]
     except ValueError:
         shares = []
-    if len(shares) not in (2, 3) or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+    is_whole = len(shares) in (2, 3) and abs(sum(shares) - 1) < 1e-6  # which a NaN isn't
+    if not is_whole or min(shares) <= 0:
         raise ValueError(
             f"the split {split!r} must be two or three shares whose sum is 1, such as 0.8,0.1,0.1"
         )

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import minibatch
 
-from ..pipeline.labels import labels_of, score_labels
+from ..pipeline.labels import labels_of, labels_of_words, score_labels
 from ..pipeline.pairing import bare_copy, describe, make_doc, run_pipeline
 from ..pipeline.probabilities import confidences
 from ..pipeline.tagger import LSTMTagger
@@ -76,10 +76,11 @@ def evaluate(
     RETURNS (Evaluation): The scored tokens.
     RAISES: ValueError if no token can be scored, or if the pipeline doesn't write the attribute.
     """
-    for name in nlp.pipe_names:
-        pipe = nlp.get_pipe(name)
+    scheme = None
+    for _, pipe in nlp.pipeline:
         if isinstance(pipe, LSTMTagger) and pipe.attribute == attribute:
             pipe.store_probabilities = True
+            scheme = pipe.scheme
     examples = list(progress(_examples(nlp, references, own_tokens), "Tagging", len(references)))
     if not any(any(labels_of(example.x, attribute)) for example in examples):
         raise ValueError(f"the pipeline writes no {attribute}")
@@ -87,7 +88,7 @@ def evaluate(
     rows: list[tuple[int, int, int, str, str, float]] = []
     for n_doc, example in enumerate(examples):
         starts = example.get_aligned_sent_starts()
-        for i, row in enumerate(_rows(example, attribute)):
+        for i, row in enumerate(_rows(example, attribute, scheme)):
             if i == 0 or starts[i] == 1:
                 sentences.append([])
             sentences[-1].append(example.x[i].text_with_ws)
@@ -105,23 +106,27 @@ def evaluate(
         predicted,
         confidence=None if numpy.isnan(sure).all() else sure,
         n_gold=sum(sum(map(bool, labels_of(example.y, attribute))) for example in examples),
-        spacy_accuracy=score_labels(examples, attribute=attribute)[f"{attribute}_acc"],
+        spacy_accuracy=score_labels(examples, attribute=attribute, scheme=scheme)[
+            f"{attribute}_acc"
+        ],
     )
 
 
-def _rows(example: Example, attribute: str) -> Iterator[tuple[str, str, float] | None]:
+def _rows(
+    example: Example, attribute: str, scheme: str | None
+) -> Iterator[tuple[str, str, float] | None]:
     """Yield the gold label, predicted label and confidence of each token; None for tokens without a
     gold label, and for tokens that the corpus doesn't have.
     """
     to_gold, from_gold = example.alignment.x2y, example.alignment.y2x
-    gold = labels_of(example.y, attribute)
+    gold: Sequence[str | None] = labels_of(example.y, attribute)
+    if scheme is not None:  # gold labels that break it are read as in training
+        gold = labels_of_words(example.y, attribute, scheme)
     predicted, confidence = labels_of(example.x, attribute), _confidence(example.x, attribute)
     for i, label in enumerate(predicted):
         same = [j for j in to_gold[i].tolist() if from_gold.lengths[j] == 1]
-        if to_gold.lengths[i] == 1 and same and gold[same[0]]:
-            yield gold[same[0]], label or NOT_TAGGED, confidence[i]
-        else:
-            yield None
+        right = gold[same[0]] if to_gold.lengths[i] == 1 and same else None
+        yield (right, label or NOT_TAGGED, confidence[i]) if right else None
 
 
 def _examples(nlp: Language, references: Iterable[Doc], own_tokens: bool) -> Iterator[Example]:

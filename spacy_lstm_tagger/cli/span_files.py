@@ -10,10 +10,11 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..pipeline.spans import MarkedSpan, mark
-from .tables import Labelled
+from .tables import Labelled, read_utf8
 
 UNUSED = {"reject", "ignore"}  # answers in Prodigy's files
 SPAN_KEYS = ("spans", "entities", "label", "labels")  # Prodigy's; the others are doccano's
+DONE_KEYS = {"answer", "annotation_id"}  # in Prodigy and Label Studio, also of texts without spans
 
 
 class CharSpan(NamedTuple):
@@ -49,7 +50,8 @@ def read_spans(path: Path, nlp: Language, text_key: str, cut: list[CutSpan]) -> 
         for place, record in _records(path)
         if (found := _read(place, record, nlp, text_key))
     ]
-    if annotated and all(_are_words(doc, chars) for _, doc, chars in annotated):
+    is_sentence = any(len(chars) > 1 for _, _, chars in annotated)
+    if is_sentence and all(_are_words(doc, chars) for _, doc, chars in annotated):
         for place, doc, chars in annotated:
             labels = {char.start: char.type for char in chars}
             yield _labelled(doc, [labels.get(token.idx, "") for token in doc], place)
@@ -67,7 +69,7 @@ def _read(
         if spans is None:
             return None
         text = _text(record, text_key)
-        chars = sorted({_char_span(span, text) for span in spans})
+        chars = sorted({_strip(char, text) for char in _char_spans(spans, text)})
         doc = _tokenize(record, text, nlp)
         for one, other in pairwise(chars):
             if other.start < one.end:
@@ -81,17 +83,14 @@ def _read(
 
 
 def _are_words(doc: Doc, chars: list[CharSpan]) -> bool:
-    """Return whether each word is a span by itself, and there are no others."""
+    """Return whether each word is a span by itself, and there are no other spans."""
     words = [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
     return words == [(char.start, char.end) for char in chars]
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each record of a file and where it stands."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    content = read_utf8(path)
     if path.suffix.lower() == ".json":
         values = _parse(content, str(path))
         if not isinstance(values, list):
@@ -111,7 +110,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _parse(content: str, place: str) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"{place} is no JSON: {error}") from error
 
 
@@ -132,6 +131,8 @@ def _annotated_spans(record: dict[str, Any]) -> list[Any] | None:
     for key in SPAN_KEYS:
         if isinstance(record.get(key), list):
             return list(record[key])
+    if not DONE_KEYS.isdisjoint(record):
+        return []
     raise ValueError(f"there is no list of spans under any of the keys {', '.join(SPAN_KEYS)}")
 
 
@@ -156,7 +157,38 @@ def _sorted(spans: list[Any]) -> list[tuple[Any, ...]]:
     return sorted((span.get("start"), span.get("end"), *span.get("labels", ())) for span in spans)
 
 
-def _char_span(span: Any, text: str) -> CharSpan:
+def _char_spans(spans: list[Any], text: str) -> list[CharSpan]:
+    """Read the spans of a text. If those that quote it are not at their places, they are counted in
+    units of UTF-16, as JavaScript and so Label Studio count.
+    """
+    chars = [_char_span(span) for span in spans]
+    quotes = [span.get("text") if isinstance(span, dict) else None for span in spans]
+    if _misplaced(chars, quotes, text) is not None:
+        chars = [
+            CharSpan(_characters(char.start, text), _characters(char.end, text), char.type)
+            for char in chars
+        ]
+    if (wrong := _misplaced(chars, quotes, text)) is not None:
+        raise ValueError(f"the span {quotes[wrong]!r} is not at its place in the text")
+    return chars
+
+
+def _characters(n_units: int, text: str) -> int:
+    """Return how many characters of a text a number of units of UTF-16 are."""
+    units = text.encode("utf-16-le")[: 2 * max(0, n_units)]
+    return len(units.decode("utf-16-le", "ignore"))
+
+
+def _misplaced(chars: list[CharSpan], quotes: list[Any], text: str) -> int | None:
+    """Return the number of the first span that quotes another text than it has."""
+    for i, (char, quote) in enumerate(zip(chars, quotes, strict=True)):
+        fits = char.end <= len(text) and text[char.start : char.end] == quote
+        if isinstance(quote, str) and not fits:
+            return i
+    return None
+
+
+def _char_span(span: Any) -> CharSpan:
     """Read a span, which is [start, end, type] or an object with these."""
     if isinstance(span, dict):
         start = span.get("start", span.get("start_offset"))
@@ -172,13 +204,13 @@ def _char_span(span: Any, text: str) -> CharSpan:
         start = end = type_ = None
     if type(start) is not int or type(end) is not int or not isinstance(type_, str) or not type_:
         raise ValueError(f"a span needs start, end and label, not {span!r:.80}")
-    quoted = span.get("text") if isinstance(span, dict) else None
-    if isinstance(quoted, str) and text[start:end] != quoted:
-        # Label Studio counts as JavaScript does, in units of UTF-16.
-        units = text.encode("utf-16-le")
-        start, end = (len(units[: 2 * i].decode("utf-16-le", "ignore")) for i in (start, end))
-        if text[start:end] != quoted:
-            raise ValueError(f"the span {quoted!r} is not at its place in the text: {span!r:.80}")
+    type_.encode("utf8")  # refuses halves of characters, as spaCy would
+    return CharSpan(start, end, type_)
+
+
+def _strip(char: CharSpan, text: str) -> CharSpan:
+    """Return a span without spaces at its ends."""
+    start, end, type_ = char
     if not 0 <= start < end <= len(text):
         raise ValueError(f"the span from {start} to {end} ({type_}) is not inside the text")
     inner = text[start:end]
@@ -196,18 +228,20 @@ def _tokenize(record: dict[str, Any], text: str, nlp: Language) -> Doc:
     words: list[str] = []
     spaces: list[bool] = []
     end = 0
-    for token in tokens:
+    for token in [*tokens, {"text": "", "start": len(text)}]:  # with what follows the last one
         word, start = token.get("text"), token.get("start")
-        between = text[end:start] if isinstance(start, int) else None
-        if not isinstance(word, str) or between is None or text[start : start + len(word)] != word:
-            raise ValueError(f"the token {token!r:.80} is not at its place in the text")
+        is_placed = isinstance(word, str) and type(start) is int and start >= end
+        if not is_placed or text[start : start + len(word)] != word:
+            raise ValueError(
+                f"the token {token!r:.80} is not at its place in the text, or overlaps with the "
+                "one before"
+            )
+        between = text[end:start]
         if words and between[:1] == " ":
             spaces[-1], between = True, between[1:]
-        if between:
-            words.append(between)
-            spaces.append(False)
-        words.append(word)
-        spaces.append(False)
+        new = [part for part in (between, word) if part]
+        words += new
+        spaces += [False] * len(new)
         end = start + len(word)
     return Doc(nlp.vocab, words=words, spaces=spaces)
 

@@ -33,6 +33,17 @@ def read_labels(doc: Doc, name: str) -> list[str]:
     return labels
 
 
+def label_extensions(doc: Doc) -> set[str]:
+    """Return the names of the extensions in which tokens of a Doc have strings."""
+    data: dict[Any, Any] = doc.user_data
+    return {
+        key[1]
+        for key, value in data.items()
+        if isinstance(value, str) and isinstance(key, tuple) and len(key) == 4
+        if isinstance(key[2], int) and key == _key(key[1], key[2])
+    }
+
+
 def write_labels(doc: Doc, name: str, labels: list[str], overwrite: bool) -> bool:
     """Write the label of each token, "" for none; return whether there was anything to write."""
     present = [""] * len(doc) if overwrite else read_labels(doc, name)

@@ -38,6 +38,11 @@ def _make_factory(attribute: str | None) -> Callable[..., LSTMTagger]:
         """
         remember_pipeline(nlp)
         own = settings.pop("extension") if attribute is None else attribute
+        if attribute is None and own in FACTORIES:
+            raise ValueError(
+                f"{name}: extension = {own!r} has the name of an attribute of spaCy: use the "
+                f"factory {FACTORIES[own]}, or choose another name"
+            )
         return LSTMTagger(nlp.vocab, model, name, attribute=own, **settings)
 
     settings = [

@@ -9,7 +9,7 @@ from spacy.util import logger
 
 from ..model.crf import constrain
 from .labels import count_repaired, labels_to_learn
-from .spans import allowed_pairs, partners, peers_of, scheme_of
+from .spans import allowed_pairs, misfits, partners, peers_of, scheme_of
 
 if TYPE_CHECKING:
     from .tagger import LSTMTagger
@@ -29,8 +29,13 @@ def add_labels(tagger: "LSTMTagger", labels: Iterable[str]) -> int:
     new = [label for label in normal if label not in tagger.labels]
     n_outputs = tagger.model.maybe_get_dim("nO")
     is_fixed = n_outputs is not None and len(tagger.labels) > 0  # then it keeps its scheme
-    setting = tagger.scheme if is_fixed else tagger.cfg["scheme"]
-    scheme = scheme_of([*tagger.labels, *new], setting)
+    scheme = tagger.scheme if is_fixed else scheme_of([*tagger.labels, *new], tagger.cfg["scheme"])
+    wrong = [] if scheme is None else misfits(new, scheme)
+    if wrong:
+        raise ValueError(
+            f"its labels have the scheme {scheme!r}, and these are none of it: {', '.join(wrong)}. "
+            "Train another pipeline with them, or set scheme = null"
+        )
     if new and scheme is not None:
         new += partners([*tagger.labels, *new], scheme)
     for label in (*normal, *new):

@@ -15,7 +15,7 @@ from thinc.api import to_numpy
 
 from ..model.types import Ints1d
 from .decoding import WHITESPACE, Prediction
-from .extensions import read_labels, write_labels
+from .extensions import label_extensions, read_labels, write_labels
 from .probabilities import (
     forget,
     has_those_of_another,
@@ -24,7 +24,7 @@ from .probabilities import (
     store,
 )
 from .soft_labels import soft_labels
-from .spans import MarkedSpan, mark, repair, score_spans, spans_of, write_spans
+from .spans import MarkedSpan, mark, repair, scheme_of, score_spans, spans_of, write_spans
 
 EMPTY = numpy.zeros(0, dtype="int64")
 # The factory of the component that learns and writes an attribute.
@@ -193,6 +193,11 @@ def check_any(labels: Sequence[str], examples: Sequence[Example], attribute: str
         for other, factory in FACTORIES.items()
         if gold_labels(examples, other)
     ]
+    names = {name for example in examples for name in label_extensions(example.y)}
+    remedies += [
+        f"they have token._.{name}: use the factory {LABEL_FACTORY} with extension = {name!r}"
+        for name in sorted(names - {attribute})
+    ]
     if not remedies and attribute not in FACTORIES:
         remedies = ["save the corpus with DocBin(store_user_data=True)"]
     if not remedies:
@@ -218,6 +223,8 @@ def score_labels(
     *,
     attribute: str = "tag",
     spans: str | None = None,
+    scheme: str | None = None,
+    labels: Sequence[str] = (),
     **settings: Any,
 ) -> dict[str, Any]:
     """Score the annotation of an attribute; for "morph" also each feature. If labels mark spans,
@@ -226,6 +233,9 @@ def score_labels(
     examples (Iterable[Example]): The examples.
     attribute (str): "tag", "pos", "morph", or the name of an extension.
     spans (str | None): Where the spans are: "ents", or a key of `doc.spans`.
+    scheme (str | None): The scheme of the labels: gold labels that break it count as the labels
+        that mark the same spans. "auto" for the scheme that all labels have in common.
+    labels (Sequence[str]): The labels that the component has.
     settings (Any): Passed on to `Scorer.score_token_attr`.
     RETURNS (dict[str, Any]): "tag_acc", "pos_acc", "NAME_acc" of an extension, or "morph_acc" and
         "morph_per_feat"; of spans "ents_p", "ents_r", "ents_f" and "ents_per_type", or
@@ -236,6 +246,11 @@ def score_labels(
         settings["getter"] = lambda token, _: token.morph.key
     elif attribute not in FACTORIES:
         settings["getter"] = lambda token, _: token._.get(attribute)
+    scheme = scheme_of(labels, scheme)
+    if scheme is not None:
+        docs = [doc for example in examples for doc in (example.x, example.y)]
+        of_docs = {id(doc): labels_of_words(doc, attribute, scheme) for doc in docs}
+        settings["getter"] = lambda token, _: of_docs[id(token.doc)][token.i]
     scores = Scorer.score_token_attr(examples, attribute, **settings)
     if attribute == "morph":
         scores |= Scorer.score_token_attr_per_feat(examples, attribute, **settings)

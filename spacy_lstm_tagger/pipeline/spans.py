@@ -71,7 +71,7 @@ def find_scheme(labels: Iterable[str]) -> str | None:
     labels = set(labels)
     prefixes = {_split(label)[0] for label in labels} - {OUTSIDE}
     is_typed = any("-" in label for label in labels)
-    if not prefixes or not (is_typed or "B" in prefixes):  # "I" and "O" alone can mean anything
+    if not prefixes or not (is_typed or prefixes >= {"B", "I"}):  # "S" and "E" could be languages
         return None
     return next((name for name, all_ in SCHEMES.items() if prefixes <= set(all_)), None)
 

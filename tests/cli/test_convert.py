@@ -96,6 +96,23 @@ def test_texts_with_spans_get_labels_and_spaces(convert: Convert) -> None:
     assert spans(doc) == [("Miles Davis", "artist")]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "to\tO\nNew\tB-city\n\u3000\tI-city\nYork\tI-city\n"),
+        ("a.jsonl", json.dumps({"text": "to New\u3000York", "spans": [[3, 11, "city"]]})),
+    ],
+)
+def test_whitespace_has_no_label_but_can_be_inside_a_span(
+    convert: Convert, name: str, content: str
+) -> None:
+    assert convert({name: content}).exit_code == 0
+    (doc,) = docs("a")
+    assert [token.text for token in doc] == ["to", "New", "\u3000", "York"]
+    assert labels(doc) == ["O", "B-city", None, "I-city"]
+    assert [(span.start, span.end) for span in doc.ents] == [(1, 4)]
+
+
 def test_documents_are_split_at_random_but_always_alike(convert: Convert) -> None:
     table = "".join(f"w{i}\tO\nx\tB-a\n\n" for i in range(20))
     sizes, words = {}, []
@@ -167,10 +184,15 @@ def test_spans_that_cut_tokens_are_named_or_left_out(convert: Convert) -> None:
             [],
             "b.tsv, line 3: the label 'S-x'",
         ),
+        ({"a.tsv": "a\tB-x\nb\tI-x\n\nc\to\n"}, [], "a.tsv, line 4: the label 'o' doesn't fit"),
+        ({"a.jsonl": '{"text": " ", "spans": []}'}, [], "all tokens have the label 'O', from a"),
+        ({"a.jsonl": '{"text": "", "spans": []}'}, [], "no token has a label"),
         ({"a.tsv": "a\tNN\nb\tX\n"}, ["-a", "pos"], "a.tsv, line 1: 'NN' is not a universal part"),
         ({"a.tsv": "a\tO\nb\tB-x\tO\n"}, [], "a.tsv, line 2 has 3 columns"),
         ({"a.tsv": SENTENCES}, ["--split", "0.5,0.6"], "'0.5,0.6' must be two or three shares"),
         ({"a.tsv": SENTENCES}, ["--split", "1"], "must be two or three shares"),
+        ({"a.tsv": SENTENCES}, ["--split", "nan,0.5"], "must be two or three shares"),
+        ({"a.tsv": SENTENCES}, ["--split", "-0.5,1.5"], "must be two or three shares"),
         ({"a.tsv": SENTENCES}, ["--split", "0.9,0.05,0.05"], "2 documents are too few"),
         ({"a.tsv": SENTENCES, "a.csv": "a,O\nb,B-x\n"}, [], "two files a"),
         ({"a.conllu": ""}, [], "use spacy convert"),
@@ -198,6 +220,13 @@ def test_nothing_is_overwritten(convert: Convert) -> None:
     assert again.exit_code == 1
     assert "exists already; use --force" in again.output
     assert convert({"a.tsv": SENTENCES}, "--force").exit_code == 0
+
+
+def test_the_output_is_a_folder(convert: Convert) -> None:
+    Path("out").touch()
+    refused = convert({"a.tsv": SENTENCES})
+    assert refused.exit_code == 1
+    assert "out is a file; name a folder" in refused.output
 
 
 def test_what_uncertain_writes_can_be_converted(

@@ -67,6 +67,20 @@ def test_tokens_without_a_gold_label_are_not_scored(nlp: Language) -> None:
     assert scored.place.tolist() == [1]
 
 
+def test_gold_labels_that_break_the_scheme_are_scored_as_the_same_spans(
+    tiny: dict[str, Any],
+) -> None:
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("lstm_tagger", config={"model": tiny})
+    words = ["New", "York", "now"]
+    right = Doc(nlp.vocab, words=words, tags=["B-city", "I-city", "O"])
+    nlp.initialize(lambda: [Example(Doc(nlp.vocab, words=words), right)])
+    lenient = Doc(nlp.vocab, words=words, tags=["I-city", "I-city", "O"])
+    scored, strict = (evaluate(nlp, [reference], "tag") for reference in (lenient, right))
+    assert scored.gold.tolist() == ["B-city", "I-city", "O"]
+    assert scored.spacy_accuracy == strict.spacy_accuracy == pytest.approx(scored.right.mean())
+
+
 def test_confidence_is_that_of_the_label(nlp: Language, reference: Doc) -> None:
     scored = evaluate(nlp, [reference], "tag")
     doc = Doc(nlp.vocab, words=WORDS)

@@ -112,6 +112,20 @@ def test_text_between_tokens_of_the_file_is_kept(read: Read) -> None:
     assert document.labels == ["O", "O", "O", "O", "B-x"]
 
 
+def test_text_after_the_tokens_of_the_file_is_kept(read: Read) -> None:
+    tokens = [{"text": "a", "start": 0}, {"text": "b", "start": 2}]
+    (document,), _ = read({"text": "a b. c", "tokens": tokens, "spans": [[0, 1, "x"]]})
+    assert document.words == ["a", "b", ". c"]
+    assert document.spaces == [True, False, False]
+
+
+def test_spans_of_texts_of_one_word_are_spans(read: Read) -> None:
+    first = {"text": "Rome", "spans": [[0, 4, "city"]]}
+    second = {"text": "jazz", "spans": [[0, 4, "genre"]]}
+    documents, _ = read(first, second)
+    assert [document.labels for document in documents] == [["B-city"], ["B-genre"]]
+
+
 def test_words_that_are_all_spans_have_their_labels_as_they_are(read: Read) -> None:
     first = {"text": "Play  it", "spans": [[0, 4, "O"], [6, 8, "B-title"]]}
     second = {"text": "now", "spans": [[0, 3, "NN"]]}
@@ -127,17 +141,34 @@ def test_what_was_not_annotated_is_left_out(read: Read) -> None:
     accepted = {"text": "y", "spans": [], "answer": "accept"}
     ignored = {"text": "z", "spans": [], "answer": "ignore"}
     assert [document.words for document in read(rejected, accepted, ignored)[0]] == [["y"]]
+    without_spans = (
+        {"text": "v", "answer": "accept"},
+        {"text": "w", "annotation_id": 1, "label": None},
+    )
+    assert [document.labels for document in read(*without_spans)[0]] == [["O"], ["O"]]
     task = {"data": {"text": "x"}, "annotations": []}
     cancelled = {"data": {"text": "x"}, "annotations": [{"was_cancelled": True, "result": []}]}
     assert read(task, cancelled, name="a.json")[0] == []
 
 
-def test_label_studio_counts_units_of_utf_16(read: Read) -> None:
-    value = {"start": 3, "end": 7, "text": "jazz", "labels": ["genre"]}
-    result = {**LABEL_STUDIO, "value": value}
-    task = {"data": {"text": "🎵 jazz"}, "annotations": [{"result": [result]}]}
-    (document,), _ = read(task, name="a.json")
-    assert document.labels[-1] == "B-genre"
+@pytest.mark.parametrize(
+    ("text", "spans", "labels"),
+    [
+        ("🎵 jazz", [(3, 7, "jazz")], ["O", "B-x"]),
+        ("jazz 🎵", [(5, 7, "🎵")], ["O", "B-x"]),
+        ("🎵 a a a now", [(5, 6, "a"), (9, 12, "now")], ["O", "O", "B-x", "O", "B-x"]),
+        ("🎵 a a a now", [(4, 5, "a"), (8, 11, "now")], ["O", "O", "B-x", "O", "B-x"]),
+    ],
+)
+def test_spans_that_quote_are_counted_in_characters_or_units_of_utf_16(
+    read: Read, text: str, spans: list[tuple[int, int, str]], labels: list[str]
+) -> None:
+    values = [{"start": a, "end": b, "text": quote, "labels": ["x"]} for a, b, quote in spans]
+    results = [{**LABEL_STUDIO, "value": value} for value in values]
+    (document,), _ = read(
+        {"data": {"text": text}, "annotations": [{"result": results}]}, name="a.json"
+    )
+    assert document.labels == labels
 
 
 def test_spans_that_cut_tokens_are_collected(read: Read) -> None:
@@ -180,6 +211,11 @@ def test_spans_that_cut_tokens_are_collected(read: Read) -> None:
         ),
         ({"text": TEXT, "tokens": ["x"], "label": []}, "a.jsonl, line 2"),
         (
+            {"text": TEXT, "tokens": [TOKENS[0], {"text": "ay", "start": 2}], "label": []},
+            "the token .*'ay'.* or overlaps with the one before",
+        ),
+        ({"text": TEXT, "label": [[0, 4, "\ud83d"]]}, "surrogates not allowed"),
+        (
             {"data": {"text": TEXT}, "annotations": [{"result": [LABEL_STUDIO]}, {"result": []}]},
             "2 annotations that differ",
         ),
@@ -198,10 +234,11 @@ def test_what_is_wrong_is_named_with_its_line(read: Read, record: Any, message: 
     [
         ("a.jsonl", b'{"text": "x", "label": []}\n{', "line 2 is no JSON"),
         ("a.json", b"[1", "a.json is no JSON"),
+        ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("a.json", b"{}", "is no list of texts"),
         ("a.json", b"[]", "has no texts"),
         ("a.jsonl", b"\n", "has no texts"),
-        ("a.jsonl", b"\xff", "is no text in UTF-8"),
+        ("a.jsonl", b'{"text": "x", "label": []}\r\n\xff', "line 2 is no text in UTF-8"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -6,7 +6,12 @@ import pytest
 from spacy.tokens import Doc, DocBin, Token
 from spacy.vocab import Vocab
 
-from spacy_lstm_tagger.pipeline.extensions import read_labels, register_label, write_labels
+from spacy_lstm_tagger.pipeline.extensions import (
+    label_extensions,
+    read_labels,
+    register_label,
+    write_labels,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +33,16 @@ def test_what_is_written_is_read(doc: Doc, name: str) -> None:
     assert write_labels(doc, name, ["O", "B-city", ""], overwrite=False)
     assert [token._.get(name) for token in doc] == ["O", "B-city", None]
     assert read_labels(doc, name) == ["O", "B-city", ""]
+
+
+def test_extensions_of_tokens_that_have_labels_are_found(doc: Doc, name: str) -> None:
+    doc.user_data.update({("a", "b"): "x", "c": "x", ("._.", "of_doc", None, None): "x"})  # type: ignore[dict-item]
+    doc.user_data["._.", "of_span", 0, 2] = doc.user_data["._.", "number", 3, None] = 1  # type: ignore[index]
+    doc.user_data["._.", "of_span", 0, 2] = "x"  # type: ignore[index]
+    assert label_extensions(doc) == set()
+    register_label(name)
+    write_labels(doc, name, ["O", "", ""], overwrite=False)
+    assert label_extensions(doc) == {name}
 
 
 def test_labels_are_replaced_only_if_asked(doc: Doc, name: str) -> None:

@@ -229,6 +229,26 @@ def test_gold_labels_that_break_the_scheme_are_read_as_the_same_spans(make: Make
     numpy.testing.assert_array_equal(found[0], found[1])
 
 
+def test_gold_labels_that_break_the_scheme_are_scored_as_the_same_spans(make: Make) -> None:
+    nlp, examples = make(spans="ents")
+    train(nlp, examples)
+    lenient = labelled(nlp, SENTENCES[0][0].split(), ["O", "I-title", "I-title", "O"])
+    scores = nlp.evaluate([Example(examples[0].x.copy(), lenient)])
+    assert (scores["slot_acc"], scores["ents_f"]) == (1.0, 1.0)
+    assert tagger_of(nlp).cfg["scheme"] == "auto"
+    tagger_of(nlp).cfg["scheme"] = None
+    assert nlp.evaluate([Example(examples[0].x.copy(), lenient)])["slot_acc"] == 0.75
+
+
+@pytest.mark.parametrize("factory", ["lstm_tagger", "lstm_label_tagger"])
+def test_a_corpus_with_labels_elsewhere_says_where(tiny: dict[str, Any], factory: str) -> None:
+    nlp = spacy.blank("xx")
+    nlp.add_pipe(factory, config={"model": tiny})
+    example = Example(Doc(nlp.vocab, words=["a"]), labelled(nlp, ["a"], ["B-x"]))
+    with pytest.raises(ValueError, match=r"use the factory lstm_label_tagger .* = 'slot'"):
+        nlp.initialize(lambda: [example])
+
+
 def test_spans_are_aligned_with_other_tokens(make: Make) -> None:
     nlp, _ = make()
     reference = labelled(nlp, ["to", "New", "York-City", "now"], ["O", "B-city", "I-city", "O"])
@@ -333,6 +353,7 @@ def test_a_pipeline_of_another_scheme_is_refused(make: Make) -> None:
         (SENTENCES, {"scheme": "iob"}, "scheme = 'iob' must be null or one of auto, bio, bilou"),
         ([("a b", "O X")], {"spans": "ents"}, "spans = 'ents' needs labels of a scheme"),
         (SENTENCES, {"extension": "no name"}, "extension = 'no name' must be a name"),
+        (SENTENCES, {"extension": "tag"}, "extension = 'tag' has the name .* lstm_tagger"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
@@ -345,7 +366,7 @@ def test_settings_that_do_not_fit_are_refused(
 def test_labels_that_do_not_fit_are_not_added(make: Make) -> None:
     nlp, _ = make()
     labels = tagger_of(nlp).labels
-    with pytest.raises(ValueError, match="none of it: U-new"):
+    with pytest.raises(ValueError, match="have the scheme 'bio', and these are none of it: U-new"):
         tagger_of(nlp).add_label("U-new")
     assert tagger_of(nlp).labels == labels
 
