@@ -16,7 +16,14 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli import figures
-from spacy_lstm_tagger.cli.report import curve_axis, percent, read_log, short_name, write_report
+from spacy_lstm_tagger.cli.report import (
+    curve_axis,
+    percent,
+    read_log,
+    render_page,
+    short_name,
+    write_report,
+)
 
 EVIL = "<script>alert(1)</script>"
 PRINTED = """Using CPU
@@ -105,6 +112,18 @@ def test_headline_figures_come_first(pipeline: str, corpus: Path, tmp_path: Path
     for figure in ("92.9%", "2 of 3", "Errors 1", "3 documents, 3 sentences, 14 tokens"):
         assert figure in headline
     assert f"spacy {spacy.__version__}" in headline
+
+
+@pytest.mark.parametrize("n_pipelines", [1, 2])
+def test_the_headline_of_spans_has_their_f1(report: tuple[str, dict], n_pipelines: int) -> None:
+    _, found = report
+    overall = {"tokens": 8, "missed": 3, "precision": 0.5, "recall": 0.625, "f": 0.5556}
+    errors = dict.fromkeys(("boundary", "type", "both", "missed", "extra"), 1)
+    spans = {"overall": overall, "types": [], "errors": errors}
+    first, second = found["pipelines"]
+    pipelines = [{**first, "spans": spans}, second][:n_pipelines]
+    text = Page(render_page({**found, "pipelines": pipelines})).text
+    assert "F1 of spans 55.6%" in text[: text.index("What to do first")]
 
 
 def test_the_wrong_gold_label_is_found(
