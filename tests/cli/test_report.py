@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import spacy
@@ -181,6 +181,19 @@ def test_no_path_of_the_machine_is_in_the_report(
 )
 def test_paths_are_shortened(path: str, name: str) -> None:
     assert short_name(Path(path.replace("HOME", str(Path.home())))) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (r"C:\Users\ann\b\c.spacy", "b/c.spacy"),
+        (r"C:\c.spacy", "c.spacy"),
+        (r"..\b\c.spacy", "b/c.spacy"),
+        (r"\\server\share\b\c.spacy", "b/c.spacy"),
+    ],
+)
+def test_paths_of_windows_are_shortened(path: str, name: str) -> None:
+    assert short_name(PureWindowsPath(path)) == name
 
 
 def test_a_pipeline_is_called_by_its_name(pipeline: str, corpus: Path, tmp_path: Path) -> None:
