@@ -259,7 +259,8 @@ def _parts_of_files(documents: dict[Path, list[Labelled]]) -> dict[str, list[Lab
         other = first.setdefault(path.stem.casefold(), path)
         if other != path:
             raise ValueError(
-                f"{other} and {path} would both become {path.stem}.spacy; rename one, or use --split"
+                f"{other} and {path} would both become {path.stem}.spacy; rename one, or use "
+                "--split"
             )
     return {path.stem: some for path, some in documents.items()}
 
