@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(spacy_lstm_tagger.__file__).parent.parent
 INDEX = ROOT / "docs" / "index.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MARKDOWN = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("corpus/*/*.md")]
 LEFT_TO_RIGHT = ("network", "streams")  # pages that train a pipeline of their own
 BLOCK = re.compile(
     r"(?P<skipped><!-- not run: [^\n]+ -->\n)?"
@@ -210,15 +211,24 @@ def test_readme_is_short_and_has_both_commands() -> None:
         assert f"\n{command}\n" in readme
 
 
-def test_links_from_the_readme_lead_to_sections_of_the_guide() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf8")
-    links = re.findall(r"\((docs/[\w-]+\.\w+)(?:#([\w-]+))?\)", readme)
-    assert links
-    for path, section in links:
-        page = (ROOT / path).read_text(encoding="utf8")
-        titles = re.findall(r"^#+ (.*)$", page, re.M)
-        ids = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-        assert not section or section in ids, f"{path}#{section}"
+def anchors_of(page: str) -> set[str]:
+    """Return the anchors that GitHub gives to the titles of a page."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.stem)
+def test_links_lead_to_files_and_to_their_sections(page: Path) -> None:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf8"), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, section = link.partition("#")
+        target = page.parent / path if path else page
+        if path.startswith("spacy_lstm_tagger"):
+            target = PACKAGE / path  # which is installed elsewhere
+        assert target.exists(), link
+        assert not section or section in anchors_of(target.read_text(encoding="utf8")), link
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)

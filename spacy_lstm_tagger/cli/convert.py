@@ -252,12 +252,16 @@ def _shares(split: str) -> list[float]:
 
 
 def _parts_of_files(documents: dict[Path, list[Labelled]]) -> dict[str, list[Labelled]]:
-    parts: dict[str, list[Labelled]] = {}
-    for path, some in documents.items():
-        if path.stem in parts:
-            raise ValueError(f"there are two files {path.stem}; rename one, or use --split")
-        parts[path.stem] = some
-    return parts
+    first: dict[str, Path] = {}
+    for path in documents:
+        # On macOS and Windows, names that differ in case only are names of one file.
+        other = first.setdefault(path.stem.casefold(), path)
+        if other != path:
+            raise ValueError(
+                f"{other} and {path} would both become {path.stem}.spacy; rename one, or use "
+                "--split"
+            )
+    return {path.stem: some for path, some in documents.items()}
 
 
 def _show(found: Found) -> None:

@@ -163,17 +163,22 @@ def _tasks(
             raise ValueError(
                 f"{path} would be read and written; name another folder for the output"
             )
-    tasks: dict[Path, Task] = {}
+    found: dict[str, Task] = {}
     for source, name in find_files(paths, output):
         target = output / name.with_suffix(f".{output_format}")
-        if target in tasks:
-            raise ValueError(f"{tasks[target].source} and {source} would both become {target}")
-        if target.resolve() == source.resolve():
+        # On macOS and Windows, names that differ in case only are names of one file.
+        other = found.setdefault(str(target).casefold(), Task(source, target))
+        if other.source != source:
+            raise ValueError(
+                f"{other.source} and {source} would both become {target}, at least where case "
+                "doesn't matter in names of files; rename one"
+            )
+        if exists(target) and target.samefile(source):  # False for a name that is too long
             raise ValueError(
                 f"{source} would be overwritten by its own output; name another folder"
             )
-        tasks[target] = Task(source, target)
-    present = [target for target in tasks if exists(target)]  # False for a name that is too long
+    tasks = {task.target: task for task in found.values()}
+    present = [target for target in tasks if exists(target)]
     if present and not (resume or force):
         raise ValueError(
             f"{present[0]} exists already; use --force to overwrite it, or --resume to go on with "

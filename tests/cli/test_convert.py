@@ -194,7 +194,8 @@ def test_spans_that_cut_tokens_are_named_or_left_out(convert: Convert) -> None:
         ({"a.tsv": SENTENCES}, ["--split", "nan,0.5"], "must be two or three shares"),
         ({"a.tsv": SENTENCES}, ["--split", "-0.5,1.5"], "must be two or three shares"),
         ({"a.tsv": SENTENCES}, ["--split", "0.9,0.05,0.05"], "2 documents are too few"),
-        ({"a.tsv": SENTENCES, "a.csv": "a,O\nb,B-x\n"}, [], "two files a"),
+        ({"a.tsv": SENTENCES, "a.csv": "a,O\nb,B-x\n"}, [], "would both become a.spacy"),
+        ({"a.tsv": SENTENCES, "A.csv": "a,O\nb,B-x\n"}, [], "would both become"),
         ({"a.conllu": ""}, [], "use spacy convert"),
         ({"a.tsv": SENTENCES}, ["-a", "two words"], "extension = 'two words' must be a name"),
         (

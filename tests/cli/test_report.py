@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import spacy
@@ -16,7 +16,14 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli import figures
-from spacy_lstm_tagger.cli.report import curve_axis, percent, read_log, short_name, write_report
+from spacy_lstm_tagger.cli.report import (
+    curve_axis,
+    percent,
+    read_log,
+    render_page,
+    short_name,
+    write_report,
+)
 
 EVIL = "<script>alert(1)</script>"
 PRINTED = """Using CPU
@@ -107,6 +114,18 @@ def test_headline_figures_come_first(pipeline: str, corpus: Path, tmp_path: Path
     assert f"spacy {spacy.__version__}" in headline
 
 
+@pytest.mark.parametrize("n_pipelines", [1, 2])
+def test_the_headline_of_spans_has_their_f1(report: tuple[str, dict], n_pipelines: int) -> None:
+    _, found = report
+    overall = {"tokens": 8, "missed": 3, "precision": 0.5, "recall": 0.625, "f": 0.5556}
+    errors = dict.fromkeys(("boundary", "type", "both", "missed", "extra"), 1)
+    spans = {"overall": overall, "types": [], "errors": errors}
+    first, second = found["pipelines"]
+    pipelines = [{**first, "spans": spans}, second][:n_pipelines]
+    text = Page(render_page({**found, "pipelines": pipelines})).text
+    assert "F1 of spans 55.6%" in text[: text.index("What to do first")]
+
+
 def test_the_wrong_gold_label_is_found(
     pipeline: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +181,19 @@ def test_no_path_of_the_machine_is_in_the_report(
 )
 def test_paths_are_shortened(path: str, name: str) -> None:
     assert short_name(Path(path.replace("HOME", str(Path.home())))) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (r"C:\Users\ann\b\c.spacy", "b/c.spacy"),
+        (r"C:\c.spacy", "c.spacy"),
+        (r"..\b\c.spacy", "b/c.spacy"),
+        (r"\\server\share\b\c.spacy", "b/c.spacy"),
+    ],
+)
+def test_paths_of_windows_are_shortened(path: str, name: str) -> None:
+    assert short_name(PureWindowsPath(path)) == name
 
 
 def test_a_pipeline_is_called_by_its_name(pipeline: str, corpus: Path, tmp_path: Path) -> None:

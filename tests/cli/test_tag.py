@@ -251,7 +251,11 @@ def test_each_row_is_of_its_text(
 
 @pytest.mark.parametrize(
     ("names", "output", "message"),
-    [(["a.txt", "a.jsonl"], "out", "would both become"), (["a.conllu"], ".", "by its own output")],
+    [
+        (["a.txt", "a.jsonl"], "out", "would both become"),
+        (["A.txt", "a.jsonl"], "out", "would both become"),
+        (["a.conllu"], ".", "by its own output"),
+    ],
 )
 def test_no_file_is_written_over_another(
     run: Callable, pipeline: str, names: list[str], output: str, message: str, tmp_path: Path
