@@ -170,14 +170,15 @@ class Reader:
         self, states: Floats2d, cells: Ints2d, tables: Tables, rows: Ints1d, windows: Windows
     ) -> Floats2d:
         """Return (kept, width): the network's output."""
-        hidden = _side_by_side(states, cells[windows.kept])
-        skips = [tables[0][some[windows.kept]] for some in self._skip_rows(rows, windows.lengths)]
-        return numpy.concatenate((hidden, *skips), axis=1)
+        kept, skips = windows.kept, self._skip_rows(rows, windows.lengths)
+        hidden = _side_by_side(states, cells[kept])
+        of_skips = [tables[0].take(some[kept], axis=0) for some in skips]
+        return numpy.concatenate((hidden, *of_skips), axis=1)
 
 
 def _side_by_side(states: Floats2d, cells: Ints2d) -> Floats2d:
     """Return (positions, directions * width): the states of the cells of each position."""
-    return states.take(cells, axis=0).reshape(len(cells), -1)
+    return states.take(cells, axis=0).reshape(len(cells), cells.shape[1] * states.shape[1])
 
 
 def _known(ids: Ints1d, rows: Floats2d) -> Ints1d:
@@ -223,10 +224,9 @@ class TaggerReader(Reader):
             numpy.matmul(_side_by_side(states, cells[here]), self._of_states, out=block)
             for table, some in zip(tables, skips, strict=False):
                 block += table.take(some[here], axis=0)
-        ends = windows.lengths.cumsum().repeat(windows.lengths)[kept]
         for distance, weights in enumerate(self._of_following, start=1):
             there = kept + distance
-            has_it = there < ends
+            has_it = there < windows.lengths.cumsum().repeat(windows.lengths)[kept]
             scores[has_it] += states[cells[there[has_it], 0]] @ weights
         return scores
 

@@ -48,20 +48,22 @@ def schedule(lengths: Ints1d, directions: int) -> Schedule:
     directions (int): 1 for left to right only, 2 for right to left as well.
     RETURNS (Schedule): The schedule.
     """
-    everywhere = numpy.arange(lengths.sum())
-    cells = numpy.empty((len(everywhere), directions), dtype="int64")
+    n_positions = int(lengths.sum())
+    cells = numpy.empty((n_positions, directions), dtype="int64")
     if len(lengths) == 1:  # fast path
-        columns, begins = numpy.ones_like(everywhere), directions * everywhere
-        step, place = everywhere, 0
-    else:
-        ranking = numpy.argsort(-lengths, kind="stable")
-        ranked = lengths[ranking]
-        columns = numpy.searchsorted(-ranked, -numpy.arange(ranked[0]))
-        begins = directions * (columns.cumsum() - columns)
-        places = numpy.empty_like(ranking)
-        places[ranking] = numpy.arange(len(lengths))
-        place = places.repeat(lengths)
-        step = everywhere - (lengths.cumsum() - lengths).repeat(lengths)
+        all_cells = numpy.arange(cells.size)
+        cells[:, 0] = all_cells[::directions]
+        cells[:, 1:] = all_cells[::-directions, None]
+        return Schedule([1] * n_positions, (cells // directions).ravel(), cells)
+    ranking = numpy.argsort(-lengths, kind="stable")
+    ranked = lengths[ranking]
+    columns = numpy.searchsorted(-ranked, -numpy.arange(ranked[0]))
+    begins = directions * (columns.cumsum() - columns)
+    places = numpy.empty_like(ranking)
+    places[ranking] = numpy.arange(len(lengths))
+    place = places.repeat(lengths)
+    everywhere = numpy.arange(n_positions)
+    step = everywhere - (lengths.cumsum() - lengths).repeat(lengths)
     cells[:, 0] = begins[step] + place
     if directions == 2:
         step = lengths.repeat(lengths) - 1 - step
