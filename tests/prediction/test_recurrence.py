@@ -79,17 +79,17 @@ def test_all_sequences_are_read_step_by_step(lengths: list[int], directions: int
 
 
 @pytest.mark.parametrize("few_rows", [1, 6])
-@pytest.mark.parametrize("block_cells", [1, 5, 256])
+@pytest.mark.parametrize("block_positions", [1, 5, 256])
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_a_recurrence_equals_torch_lstm(
     lengths: list[int],
     directions: int,
-    block_cells: int,
+    block_positions: int,
     few_rows: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recurrence, "BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(recurrence, "BLOCK_POSITIONS", block_positions)
     monkeypatch.setattr(blas, "_few_rows", lambda: few_rows)
     lstms, (vectors, rows) = make_lstms(directions), make_inputs(lengths)
     hidden = run(prepare(lstms), vectors, rows, lengths)
