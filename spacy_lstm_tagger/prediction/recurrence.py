@@ -103,7 +103,8 @@ class Recurrence:
                 arranged.append([gate.T for gate in (i / 2, f / 2, o / 2, z)])
             return numpy.stack(arranged, axis=1, dtype="float32")
 
-        self._of_hidden = arrange("weight_hh_l0") / 2
+        self._of_hidden = arrange("weight_hh_l0")
+        self._of_hidden /= 2
         self._of_input = numpy.concatenate(list(arrange("weight_ih_l0")), axis=2)
         self._of_all_inputs = numpy.concatenate(list(self._of_input), axis=1)
         bias = arrange("bias_ih_l0") + arrange("bias_hh_l0")
