@@ -119,9 +119,7 @@ class Reader:
         states = self._characters.run(inputs_of, order.columns)
         ends = types.spelling_lengths.cumsum()
         last_read = (ends - 1, ends - types.spelling_lengths)
-        cells = [
-            of_direction[last] for of_direction, last in zip(order.cells.T, last_read, strict=False)
-        ]
+        cells = [read[last] for read, last in zip(order.cells.T, last_read, strict=False)]
         return _side_by_side(states, numpy.stack(cells, axis=1))
 
     def _tables_of(self, vectors: Floats2d) -> Tables:
@@ -138,7 +136,7 @@ class Reader:
         rows: Ints1d,
         order: Schedule,
         layer_states: Sequence[Floats3d | None] = (None,) * 3,
-    ) -> Floats3d:
+    ) -> Floats2d:
         """Return (cells, width): the hidden states of the last layer.
 
         gates: (types, ...) the last table that `_tables_of` returned.
@@ -188,7 +186,7 @@ def _known(ids: Ints1d, rows: Floats2d) -> Ints1d:
 
 class TaggerReader(Reader):
     """Compute what a `TaggerNetwork` computes. The scores of the skip connections are computed once
-    for each type, and hidden states are scored in the order of the recurrence.
+    for each type.
     """
 
     config: TaggerConfig
@@ -226,8 +224,8 @@ class TaggerReader(Reader):
                 block += table.take(some[here], axis=0)
         for distance, weights in enumerate(self._of_following, start=1):
             there = kept + distance
-            has_it = there < windows.lengths.cumsum().repeat(windows.lengths)[kept]
-            scores[has_it] += states[cells[there[has_it], 0]] @ weights
+            exists = there < windows.lengths.cumsum().repeat(windows.lengths)[kept]
+            scores[exists] += states[cells[there[exists], 0]] @ weights
         return scores
 
     def start(self) -> list[Floats3d]:
