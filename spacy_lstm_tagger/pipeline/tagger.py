@@ -214,6 +214,7 @@ class LSTMTagger(Tagger):
         """
         if not isinstance(prediction, Prediction):
             prediction = Prediction(self.labels, prediction)
+        spans = self.cfg["spans"]
         with self._named_in_errors():
             annotate(
                 [docs] if isinstance(docs, Doc) else list(docs),
@@ -221,7 +222,7 @@ class LSTMTagger(Tagger):
                 attribute=self.attribute,
                 overwrite=self.cfg["overwrite"],
                 tagger=self.name,
-                spans=self.cfg["spans"] if self.scheme else None,
+                spans=spans if spans is not None and self.scheme else None,
             )
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 from threadpoolctl import ThreadpoolController
 
-from .types import Floats3d
+from .types import Floats3d, Floats4d
 
 # OpenBLAS has kernels for small matrices on these processors. On others, a product of a few rows
 # takes several times as long as multiplying row by row.
@@ -50,15 +50,15 @@ def _few_rows() -> int:
     return 1 if has_small_kernels else FEW_ROWS
 
 
-def multiply(rows: Floats3d, weights: Floats3d, out: Floats3d) -> None:
+def multiply(rows: Floats3d, weights: Floats4d, out: Floats4d) -> None:
     """Multiply rows with weights, for a stack of such products.
 
     rows (Floats3d): (stack, rows, width).
-    weights (Floats3d): (stack, width, output_width).
-    out (Floats3d): (stack, rows, output_width), overwritten.
+    weights (Floats4d): (repeats, stack, width, output_width) with which the rows are multiplied.
+    out (Floats4d): (repeats, stack, rows, output_width), overwritten.
     """
     if 1 < rows.shape[1] <= _few_rows():
-        numpy.matmul(rows[:, :, None], weights[:, None], out=out[:, :, None])
+        numpy.matmul(rows[:, :, None], weights[:, :, None], out=out[:, :, :, None])
     else:
         numpy.matmul(rows, weights, out=out)
 

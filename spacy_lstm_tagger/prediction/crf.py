@@ -37,9 +37,10 @@ def log_marginals(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Fl
     step = _sum_step(numpy.stack((transitions, transitions.T)))
     order = schedule(lengths, 2)
     with one_thread:
-        before, after = _pass_messages(emissions, order, step)
-    marginals = before[order.cells[0]]
-    marginals += after[order.cells[1]]
+        messages = _pass_messages(emissions, order, step)
+    before, after = order.cells.T
+    marginals = messages[before]
+    marginals += messages[after]
     marginals += emissions
     return marginals
 
@@ -52,17 +53,16 @@ def viterbi(emissions: Floats, lengths: Ints1d, transitions: Floats) -> Ints1d:
     """
     backwards = numpy.ascontiguousarray(transitions.T)
     order = schedule(lengths, 1)
-    (messages,) = _pass_messages(emissions, order, _pairwise_step(transitions[None], numpy.max))
-    (positions,), (cells,) = order.positions, order.cells
-    labels = numpy.empty(len(cells), dtype="int64")
-    later, end = labels[:0], len(cells)
+    messages = _pass_messages(emissions, order, _pairwise_step(transitions[None], numpy.max))
+    labels = numpy.empty(len(messages), dtype="int64")
+    later, end = labels[:0], len(messages)
     for n_here in reversed(order.columns):
         begin = end - n_here
-        scores = emissions[positions[begin:end]] + messages[begin:end]
+        scores = emissions[order.positions[begin:end]] + messages[begin:end]
         scores[: len(later)] += backwards[later]
         later = scores.argmax(axis=1, out=labels[begin:end])
         end = begin
-    return labels[cells]
+    return labels[order.cells[:, 0]]
 
 
 def _sum_step(transitions: Floats) -> Callable[[Floats], Floats]:
@@ -109,22 +109,23 @@ def _pairwise_step(
 
 
 def _pass_messages(emissions: Floats, order: Schedule, step: Callable[[Floats], Floats]) -> Floats:
-    """Return (directions, cells, labels): the message that each label gets from all positions
-    before its own, in the direction of reading.
+    """Return (cells, labels): the message that each label gets from all positions before its own,
+    in the direction of reading.
 
     order: The order of computation.
     step: Takes (directions, sequences, labels) the scores of a step, at most 0, and returns the
         messages to the next step.
     """
-    messages = numpy.zeros((*order.positions.shape, emissions.shape[1]), dtype=emissions.dtype)
+    directions, n_labels = order.cells.shape[1], emissions.shape[1]
+    messages = numpy.zeros((len(order.positions), n_labels), dtype=emissions.dtype)
     begin = 0
     for n_here, n_next in pairwise(order.columns):
-        end = begin + n_here
-        going_on = slice(begin, begin + n_next)
-        scores = emissions[order.positions[:, going_on]]
-        scores += messages[:, going_on]
+        end = begin + directions * n_here
+        cells = numpy.arange(begin, end).reshape(directions, n_here)[:, :n_next]
+        scores = emissions[order.positions[cells]]
+        scores += messages[cells]
         scores -= scores.max(axis=-1, keepdims=True)
-        messages[:, end : end + n_next] = step(scores)
+        messages[end : end + directions * n_next] = step(scores).reshape(-1, n_labels)
         begin = end
     return messages
 

@@ -15,9 +15,10 @@ from .blas import one_thread
 from .cache import Tables, TypeCache
 from .config import EncoderConfig, TaggerConfig, Weights, weights_of
 from .recurrence import Recurrence, Schedule, schedule
-from .types import Floats2d, Floats3d, Ints1d, Keys1d, TypeIds, Windows
+from .types import Floats2d, Floats3d, Ints1d, Ints2d, Keys1d, TypeIds, Windows
 
 ONE_WORD = numpy.ones(1, dtype="int64")  # the length of a text of one word
+BLOCK_ROWS = 2**9  # whose scores are added up at a time, so that they stay in the cache
 MAX_TYPES = 2**10  # embedded at a time: more would leave the processor's caches
 
 Describe = Callable[[list[int]], TypeIds]
@@ -74,8 +75,7 @@ class Reader:
             tables, rows = self._find(keys[windows.tokens].tolist(), describe)
             order = schedule(windows.lengths, self.config.directions)
             states = self._run(tables[-1], rows, order)
-            outputs = self._join(states, order, tables, rows, windows.lengths)
-        return outputs if len(windows.kept) == len(outputs) else outputs[windows.kept]
+            return self._join(states, order.cells, tables, rows, windows)
 
     def _find(self, keys: list[int], describe: Describe) -> tuple[Tables, Ints1d]:
         """Return tables, and the row of each key in them; see `TypeCache.find`."""
@@ -115,14 +115,12 @@ class Reader:
         assert self._characters
         order = schedule(types.spelling_lengths, self.config.directions)
         spellings = _known(types.spellings, self._weights["characters.embedding.weight"])
-        gates_of = self._characters.gates_of_types(
-            self._character_gates, spellings[order.positions]
-        )
-        states = self._characters.run(gates_of, order.columns)
+        inputs_of = self._characters.inputs_of_types(self._character_gates, spellings, order)
+        states = self._characters.run(inputs_of, order.columns)
         ends = types.spelling_lengths.cumsum()
         last_read = (ends - 1, ends - types.spelling_lengths)
-        by_direction = zip(states, order.cells, last_read, strict=False)
-        return numpy.concatenate([read[cells[last]] for read, cells, last in by_direction], axis=1)
+        cells = [read[last] for read, last in zip(order.cells.T, last_read, strict=False)]
+        return _side_by_side(states, numpy.stack(cells, axis=1))
 
     def _tables_of(self, vectors: Floats2d) -> Tables:
         """Return tables, (types, width) each: what the skip connections need of a type, and last
@@ -138,21 +136,19 @@ class Reader:
         rows: Ints1d,
         order: Schedule,
         layer_states: Sequence[Floats3d | None] = (None,) * 3,
-    ) -> Floats3d:
-        """Return (directions, cells, width): the hidden states of the last layer.
+    ) -> Floats2d:
+        """Return (cells, width): the hidden states of the last layer.
 
         gates: (types, ...) the last table that `_tables_of` returned.
         rows: (positions,) the row of each position in it.
         layer_states: For each layer the `state` of `Recurrence.run`.
         """
         first, *others = self._layers
-        gates_of = first.gates_of_types(gates, rows[order.positions])
-        states = first.run(gates_of, order.columns, layer_states[0])
+        inputs_of = first.inputs_of_types(gates, rows, order)
+        states = first.run(inputs_of, order.columns, layer_states[0])
         for layer, state in zip(others, layer_states[1:], strict=False):
-            by_direction = zip(states, order.cells, strict=True)
-            below = numpy.concatenate([read[cells] for read, cells in by_direction], axis=1)
-            gates_of = layer.gates_of_states(below, order.positions)
-            states = layer.run(gates_of, order.columns, state)
+            inputs_of = layer.inputs_of_states(_side_by_side(states, order.cells), order)
+            states = layer.run(inputs_of, order.columns, state)
         return states
 
     def _skip_rows(self, rows: Ints1d, lengths: Ints1d) -> Iterator[Ints1d]:
@@ -169,12 +165,18 @@ class Reader:
             yield after
 
     def _join(
-        self, states: Floats3d, order: Schedule, tables: Tables, rows: Ints1d, lengths: Ints1d
+        self, states: Floats2d, cells: Ints2d, tables: Tables, rows: Ints1d, windows: Windows
     ) -> Floats2d:
-        """Return (positions, width): the network's output."""
-        hidden = [read[cells] for read, cells in zip(states, order.cells, strict=True)]
-        skips = [tables[0][some] for some in self._skip_rows(rows, lengths)]
-        return numpy.concatenate((*hidden, *skips), axis=1)
+        """Return (kept, width): the network's output."""
+        kept, skips = windows.kept, self._skip_rows(rows, windows.lengths)
+        hidden = _side_by_side(states, cells[kept])
+        of_skips = [tables[0].take(some[kept], axis=0) for some in skips]
+        return numpy.concatenate((hidden, *of_skips), axis=1)
+
+
+def _side_by_side(states: Floats2d, cells: Ints2d) -> Floats2d:
+    """Return (positions, directions * width): the states of the cells of each position."""
+    return states.take(cells, axis=0).reshape(len(cells), cells.shape[1] * states.shape[1])
 
 
 def _known(ids: Ints1d, rows: Floats2d) -> Ints1d:
@@ -184,7 +186,7 @@ def _known(ids: Ints1d, rows: Floats2d) -> Ints1d:
 
 class TaggerReader(Reader):
     """Compute what a `TaggerNetwork` computes. The scores of the skip connections are computed once
-    for each type, and hidden states are scored in the order of the recurrence.
+    for each type.
     """
 
     config: TaggerConfig
@@ -194,9 +196,9 @@ class TaggerReader(Reader):
         self._bias = weights["output.bias"]
         columns = numpy.ascontiguousarray(weights["output.weight"].T)
         from_states, from_skips = numpy.split(columns, [config.n_states * config.lstm_width])
-        by_state = numpy.split(from_states, config.n_states)
-        self._of_states = by_state[: config.directions]
-        self._of_following = by_state[config.directions :]
+        n_read = config.directions * config.lstm_width
+        self._of_states = from_states[:n_read]
+        self._of_following = from_states[n_read:].reshape(-1, config.lstm_width, self.width)
         self._of_skips = numpy.split(from_skips, config.n_skips)
 
     @property
@@ -210,20 +212,20 @@ class TaggerReader(Reader):
         return [*scores, self._layers[0].project(vectors)]
 
     def _join(
-        self, states: Floats3d, order: Schedule, tables: Tables, rows: Ints1d, lengths: Ints1d
+        self, states: Floats2d, cells: Ints2d, tables: Tables, rows: Ints1d, windows: Windows
     ) -> Floats2d:
-        skips = zip(tables, self._skip_rows(rows, lengths), strict=False)
-        table, some = next(skips)
-        scores = table[some]
-        for table, some in skips:
-            scores += table[some]
-        for read, weights, cells in zip(states, self._of_states, order.cells, strict=True):
-            scores += (read @ weights)[cells]
-        ends = lengths.cumsum().repeat(lengths)
+        """Return (kept, labels): the scores."""
+        kept, skips = windows.kept, list(self._skip_rows(rows, windows.lengths))
+        scores = numpy.empty((len(kept), self.width), dtype="float32")
+        for begin in range(0, len(kept), BLOCK_ROWS):
+            here, block = kept[begin : begin + BLOCK_ROWS], scores[begin : begin + BLOCK_ROWS]
+            numpy.matmul(_side_by_side(states, cells[here]), self._of_states, out=block)
+            for table, some in zip(tables, skips, strict=False):
+                block += table.take(some[here], axis=0)
         for distance, weights in enumerate(self._of_following, start=1):
-            there = numpy.arange(distance, distance + len(rows))
-            here = numpy.flatnonzero(there < ends)
-            scores[here] += (states[0] @ weights)[order.cells[0, there[here]]]
+            there = kept + distance
+            exists = there < windows.lengths.cumsum().repeat(windows.lengths)[kept]
+            scores[exists] += states[cells[there[exists], 0]] @ weights
         return scores
 
     def start(self) -> list[Floats3d]:
@@ -243,7 +245,7 @@ class TaggerReader(Reader):
         with one_thread:
             tables, rows = self._find([key], describe)
             (hidden,) = self._run(tables[-1], rows, schedule(ONE_WORD, 1), state)
-            scores = [hidden[0] @ weights for weights in (*self._of_states, *self._of_following)]
+            scores = [hidden @ weights for weights in (self._of_states, *self._of_following)]
             scores[0] += tables[0][rows[0]]
         return numpy.stack(scores)
 

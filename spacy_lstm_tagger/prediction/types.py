@@ -14,6 +14,7 @@ Keys1d = NDArray[numpy.uint64]
 Floats1d = NDArray[numpy.float32]
 Floats2d = NDArray[numpy.float32]
 Floats3d = NDArray[numpy.float32]
+Floats4d = NDArray[numpy.float32]
 
 
 class TypeIds(NamedTuple):

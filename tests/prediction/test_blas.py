@@ -45,11 +45,11 @@ def test_products_equal_numpy(n_rows: int, stack: int, architecture: str, librar
     library.architecture = architecture
     random = numpy.random.default_rng(0)
     rows = random.normal(size=(stack, n_rows, 16)).astype("float32")
-    weights = random.normal(size=(stack, 16, 24)).astype("float32")
-    wide = numpy.zeros((stack, n_rows + 3, 24), dtype="float32")
-    multiply(rows, weights, wide[:, :n_rows])
-    assert_allclose(wide[:, :n_rows], rows @ weights, rtol=1e-4, atol=1e-5)
-    assert not wide[:, n_rows:].any()
+    weights = random.normal(size=(3, stack, 16, 24)).astype("float32")
+    wide = numpy.zeros((3, stack, n_rows + 3, 24), dtype="float32")
+    multiply(rows, weights, wide[:, :, :n_rows])
+    assert_allclose(wide[:, :, :n_rows], rows @ weights, rtol=1e-4, atol=1e-5)
+    assert not wide[:, :, n_rows:].any()
 
 
 def test_one_thread_runs_inside_and_as_many_as_before_outside(library: Library) -> None:

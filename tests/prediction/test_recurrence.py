@@ -38,9 +38,8 @@ def make_inputs(lengths: list[int]) -> tuple[Floats2d, Ints1d]:
 
 def run(own: Recurrence, vectors: Floats2d, rows: Ints1d, lengths: list[int]) -> Floats2d:
     order = schedule(numpy.asarray(lengths), own.directions)
-    gates_of = own.gates_of_types(own.project(vectors), rows[order.positions])
-    states = own.run(gates_of, order.columns)
-    return numpy.concatenate([s[cells] for s, cells in zip(states, order.cells, strict=True)], 1)
+    states = own.run(own.inputs_of_types(own.project(vectors), rows, order), order.columns)
+    return states[order.cells].reshape(len(rows), -1)
 
 
 def run_slowly(lstms: nn.ModuleList, inputs: Floats2d, lengths: list[int]) -> Floats2d:
@@ -54,15 +53,18 @@ def run_slowly(lstms: nn.ModuleList, inputs: Floats2d, lengths: list[int]) -> Fl
     return torch.cat(outputs).numpy()
 
 
-def schedule_slowly(lengths: list[int], direction: int) -> list[int]:
-    """Number all cells step by step, within a step the longest sequence first."""
+def schedule_slowly(lengths: list[int], directions: int) -> list[list[int]]:
+    """Number all cells step by step, within a step direction by direction, and then the longest
+    sequence first.
+    """
     begins = [sum(lengths[:i]) for i in range(len(lengths))]
     longest_first = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    cells = [-1] * sum(lengths)
+    cells = [[-1] * directions for _ in range(sum(lengths))]
     n_cells = 0
-    for step, i in product(range(max(lengths)), longest_first):
+    for step, direction, i in product(range(max(lengths)), range(directions), longest_first):
         if step < lengths[i]:
-            cells[begins[i] + (lengths[i] - 1 - step if direction else step)] = n_cells
+            position = begins[i] + (lengths[i] - 1 - step if direction else step)
+            cells[position][direction] = n_cells
             n_cells += 1
     return cells
 
@@ -71,25 +73,23 @@ def schedule_slowly(lengths: list[int], direction: int) -> list[int]:
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_all_sequences_are_read_step_by_step(lengths: list[int], directions: int) -> None:
     columns, positions, cells = schedule(numpy.asarray(lengths), directions)
-    assert cells.tolist() == [schedule_slowly(lengths, d) for d in range(directions)]
-    assert [own[c].tolist() for own, c in zip(positions, cells, strict=True)] == directions * [
-        list(range(sum(lengths)))
-    ]
+    assert cells.tolist() == schedule_slowly(lengths, directions)
+    assert positions[cells].tolist() == [[i] * directions for i in range(sum(lengths))]
     assert columns == [sum(n > step for n in lengths) for step in range(max(lengths))]
 
 
 @pytest.mark.parametrize("few_rows", [1, 6])
-@pytest.mark.parametrize("block_cells", [1, 5, 256])
+@pytest.mark.parametrize("block_positions", [1, 5, 256])
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_a_recurrence_equals_torch_lstm(
     lengths: list[int],
     directions: int,
-    block_cells: int,
+    block_positions: int,
     few_rows: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recurrence, "BLOCK_CELLS", block_cells)
+    monkeypatch.setattr(recurrence, "BLOCK_POSITIONS", block_positions)
     monkeypatch.setattr(blas, "_few_rows", lambda: few_rows)
     lstms, (vectors, rows) = make_lstms(directions), make_inputs(lengths)
     hidden = run(prepare(lstms), vectors, rows, lengths)
@@ -101,8 +101,8 @@ def test_a_recurrence_equals_torch_lstm(
 def test_inputs_can_differ_at_each_position(lengths: list[int], directions: int) -> None:
     own, (vectors, rows) = prepare(make_lstms(directions)), make_inputs(lengths)
     order = schedule(numpy.asarray(lengths), directions)
-    of_types = own.gates_of_types(own.project(vectors), rows[order.positions])
-    of_states = own.gates_of_states(vectors[rows], order.positions)
+    of_types = own.inputs_of_types(own.project(vectors), rows, order)
+    of_states = own.inputs_of_states(vectors[rows], order)
     assert_allclose(own.run(of_states, order.columns), own.run(of_types, order.columns), atol=1e-6)
 
 
@@ -115,5 +115,5 @@ def test_gates_can_be_wide_open_or_shut() -> None:
 def test_projections_can_be_used_again() -> None:
     own, (vectors, rows) = prepare(make_lstms(2)), make_inputs([4, 2])
     order, projected = schedule(numpy.asarray([4, 2]), 2), own.project(vectors)
-    gates_of = own.gates_of_types(projected, rows[order.positions])
-    assert (own.run(gates_of, order.columns) == own.run(gates_of, order.columns)).all()
+    inputs_of = own.inputs_of_types(projected, rows, order)
+    assert (own.run(inputs_of, order.columns) == own.run(inputs_of, order.columns)).all()
