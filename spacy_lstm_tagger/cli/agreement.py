@@ -31,14 +31,13 @@ class Both(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What a pupil has learnt.
+    """How a pupil compares to its teacher.
 
-    agreement: By attribute, of all tokens, of known words and of unseen ones, and how many they
-        are.
-    labels: By attribute, rows for the labels on which the two disagree most often.
-    from_text: What the two pipelines, from text, agree on: by attribute.
-    accuracy: By attribute, on gold data, if there are any: of the teachers' labels, and of the
-        pupil.
+    agreement: For each attribute, the shares of all tokens, known words and unseen words that get
+        the same label, and their numbers.
+    labels: For each attribute, rows for the labels on which the two disagree most often.
+    from_text: For each attribute, the share of tokens on which the whole pipelines agree.
+    accuracy: For each attribute, on gold data: of the teachers' labels, and of the pupil.
     speed: Tokens per second, from text.
     size: Bytes on disk.
     """
@@ -62,12 +61,12 @@ def judge(
 ) -> Judgement:
     """Compare a pupil with its teacher.
 
-    pupil (Language): The pipeline that was made.
-    teacher (Language): The teacher's pipeline; only what does the same as the pupil's runs.
-    plan (Plan): What the components of both are.
+    pupil (Language): The new pipeline.
+    teacher (Language): The teacher's pipeline; only the components that the pupil replaces run.
+    plan (Plan): The components of both.
     examined (Sequence[Doc]): Docs with the teachers' labels that were not learnt from.
     gold (Sequence[Doc]): The same Docs with gold labels; empty if there are none.
-    known (set[str] | None): The words that were learnt from, in lower case.
+    known (set[str] | None): The words of the training data, in lower case.
     """
     agreement, labels = {}, {}
     with pupil.select_pipes(disable=plan.kept):
@@ -120,12 +119,12 @@ def show(judgement: Judgement) -> None:
 
 
 def _of_vocab(docs: Sequence[Doc], nlp: Language) -> list[Doc]:
-    """Return annotated Docs of a pipeline's vocab: spaCy looks up there what was predicted."""
+    """Return copies of annotated Docs with a pipeline's vocab."""
     return list(DocBin(("TAG", "POS", "MORPH"), docs=docs).get_docs(nlp.vocab))
 
 
 def _accuracy(examined: Sequence[Doc], gold: Sequence[Doc], attribute: str) -> float:
-    """Return the share of gold labels that the teachers' labels are equal to."""
+    """Return the accuracy of the teachers' labels."""
     pairs = [
         pair
         for docs in zip(examined, gold, strict=True)
@@ -165,9 +164,7 @@ def _worst(found: Evaluation) -> list[Row]:
 
 
 def _run(nlp: Language, texts: Sequence[str]) -> tuple[list[Doc], float]:
-    """Return Docs of the first texts, as many as can be read in some seconds, and how many tokens
-    were read per second.
-    """
+    """Return Docs of the first texts, as many as can be read in SECONDS, and tokens per second."""
     list(nlp.pipe(texts[:WARM_UP]))
     docs: list[Doc] = []
     start = perf_counter()
@@ -179,7 +176,7 @@ def _run(nlp: Language, texts: Sequence[str]) -> tuple[list[Doc], float]:
 
 
 def _same(theirs: Iterable[Doc], own: Iterable[Doc]) -> dict[str, float]:
-    """Return the share of tokens to which two pipelines gave the same, for what both write."""
+    """Return the share of equal values for each attribute that both pipelines write."""
     same: dict[str, list[Any]] = {name: [] for name in WRITTEN}
     written: set[str] = set()
     for their_doc, doc in zip(theirs, own, strict=False):

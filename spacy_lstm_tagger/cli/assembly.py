@@ -1,4 +1,4 @@
-"""The pipeline that takes a teacher's place: its tokenizer, the pupil, and what reads only tags."""
+"""The pipeline that replaces a teacher: its tokenizer, the pupil, and components without models."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ from .io import nodes_of
 
 
 class Plan(NamedTuple):
-    """What becomes of the components of a teacher's pipeline.
+    """The components of a teacher's pipeline and of the one that replaces it.
 
-    pupils: The name of the pupil's component for each attribute.
+    pupils: For each attribute, the name of the pupil's component.
     order: The components of the new pipeline, in their order.
-    teacher_order: The components of the teacher's pipeline that do the same.
-    left_out: Why each other component is left out.
+    teacher_order: The components of the teacher that these replace.
+    left_out: The other components of the teacher, and why each is left out.
     """
 
     pupils: dict[str, str]
@@ -33,9 +33,9 @@ class Plan(NamedTuple):
 
 
 def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
-    """Plan a pipeline that takes a teacher's place where only tags are wanted.
+    """Plan a pipeline that replaces a teacher where only tags are needed.
 
-    keep (Sequence[str]): Components to keep although they have models of their own; the encoders
+    keep (Sequence[str]): Components to keep although they have models of their own. The encoders
         that they listen to are kept, too.
     RAISES: ValueError if there is no such component to keep.
     """
@@ -67,9 +67,7 @@ def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
 
 
 def assemble(teacher: Teacher, pupil: Language, plan: Plan) -> Language:
-    """Build the pipeline of a plan from a teacher and a trained pupil. Its vocab is a new one, with
-    nothing that isn't needed.
-    """
+    """Build the pipeline of a plan from a teacher and a trained pupil, with a new vocab."""
     theirs, trained = teacher.nlp.config.interpolate(), pupil.config.interpolate()
     source_of = {name: pupil if name in pupil.pipe_names and name not in plan.order else teacher.nlp
                  for name in [*pupil.pipe_names, *plan.order]}  # fmt: skip
@@ -99,12 +97,11 @@ def assemble(teacher: Teacher, pupil: Language, plan: Plan) -> Language:
 def rebuild(
     config: Config, nlp: Language, components: Sequence[tuple[str, Any]], vectors: Any
 ) -> Language:
-    """Build a pipeline that has nothing in its vocab that isn't needed.
+    """Build a pipeline with a new vocab, which has only the strings that are needed.
 
-    config (Config): Its config.
-    nlp (Language): The pipeline whose tokenizer and lookups it gets.
-    components (Sequence[tuple[str, Any]]): Names and trained components, whose state it gets.
-    vectors (Vectors): The word vectors; they can be empty.
+    nlp (Language): The pipeline whose tokenizer and lookups are copied.
+    components (Sequence[tuple[str, Any]]): Names, and trained components whose state is copied.
+    vectors (Vectors): The word vectors; can be empty.
     """
     rebuilt = load_model_from_config(config, auto_fill=True)
     rebuilt.vocab.lookups = nlp.vocab.lookups
@@ -139,7 +136,7 @@ def _encoders(nlp: Language, name: str) -> Iterator[str]:
 
 
 def _reason(nlp: Language, name: str, pipe: Any) -> str:
-    """Say why a component is left out; "" if it is kept."""
+    """Return why a component is left out; "" if it is kept."""
     if hasattr(pipe, "listeners"):
         return "an encoder"
     if encoders := list(_encoders(nlp, name)):
@@ -148,7 +145,7 @@ def _reason(nlp: Language, name: str, pipe: Any) -> str:
 
 
 def _unmet(nlp: Language, left_out: dict[str, str], kept: set[str]) -> dict[str, str]:
-    """Find the components that need what only a component that is left out writes."""
+    """Return the components that require attributes which only left-out components assign."""
     metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
     unmet: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""A trained pipeline in a fraction of its size, with nearly the same tags."""
+"""The command `compact`: a smaller copy of a trained pipeline, with nearly the same labels."""
 
 import shutil
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ def compact_pipeline(
     text_key: str = "text",
     force: bool = False,
 ) -> None:
-    """Save a trained pipeline in a fraction of its size. The arguments are those of the command.
+    """Save a smaller copy of a trained pipeline. The arguments are those of the command.
 
-    texts (Sequence[Path]): Files or folders of texts: as many words are dropped as change at most 1
-        in 1,000 labels of these. Without them, a share that has proved good.
+    texts (Sequence[Path]): Files or folders of texts. Words are dropped as long as at most 1 in
+        1,000 of their labels changes. Without texts, a fixed share is dropped.
     RAISES: ValueError if there is no such pipeline, if it has no LSTM, or if something would be
         overwritten.
     """
@@ -47,7 +47,7 @@ def compact_pipeline(
         raise ValueError(f"{pipeline} has no component of this package that could be made smaller")
     before, dropped = size_of(Path(nlp.path)), DROPPED
     if files:
-        other = load_pipeline(pipeline)  # whose vocab gets the words of the texts
+        other = load_pipeline(pipeline)  # its vocab gets the words of the texts
         texts_of = (text for file in files for text in read_texts(file, text_key))
         read = (text.to_doc(other) for text in texts_of if not text.error)
         dropped, changed = compact(other, list(progress(read, "Reading texts")))
@@ -63,11 +63,10 @@ def compact_pipeline(
 
 
 def compact(nlp: Language, docs: Sequence[Doc]) -> tuple[float, float]:
-    """Make the networks of a pipeline as small as they can be with nearly the same labels.
+    """Make the networks of a pipeline as small as possible with nearly the same labels.
 
-    docs (Sequence[Doc]): Docs of any vocab, which are labelled to see what changes.
-    RETURNS (tuple[float, float]): The share of words that were dropped, and of tokens whose
-        labels changed.
+    docs (Sequence[Doc]): Docs of any vocab to compare labels on.
+    RETURNS (tuple[float, float]): The share of dropped words, and of tokens with other labels.
     """
     shims = networks_of(nlp)
     trained, labels = [shim.to_bytes() for shim in shims], _labels(nlp, docs)
@@ -83,7 +82,7 @@ def compact(nlp: Language, docs: Sequence[Doc]) -> tuple[float, float]:
 
 
 def save(nlp: Language, path: Path) -> None:
-    """Save a pipeline to a folder that is whole or not there."""
+    """Save a pipeline atomically."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:

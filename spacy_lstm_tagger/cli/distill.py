@@ -1,4 +1,4 @@
-"""Distillation: from trained pipelines and raw texts to a fast pipeline, in one command."""
+"""The command `distill`: a fast pipeline from trained ones and raw texts."""
 
 import shutil
 import sys
@@ -46,21 +46,21 @@ WORDS_OF_STEP = 700  # about, while the batches grow
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be distilled, and how.
+    """The arguments of the command.
 
-    inputs: The teachers, and files or folders of texts.
-    output: The folder to write to: `model-best` is the pipeline; `labelled` has the labels,
-        `training` the pupil as it was trained, `config.cfg` its config.
-    train, dev: Corpora with gold labels, to learn from and to select the pupil by.
-    config: The config of the training; None for the one of this package.
+    inputs: Teachers, and files or folders of texts.
+    output: The folder to write to: the pipeline to `model-best`, the labels to `labelled`, the
+        pupil as it was trained to `training`, and its config to `config.cfg`.
+    train, dev: Corpora with gold labels: to learn from, and to select the pupil.
+    config: Config of the training; None for this package's own.
     size: "fast", "tagger" or "accurate".
-    components: The components that teach; all that can if there are none.
+    components: Components that teach; if empty, all that can.
     by_sentence: Whether teachers read texts sentence by sentence; None to do as in their training.
-    vectors: Word vectors for the pupil: a pipeline that has some.
+    vectors: A pipeline whose word vectors the pupil reads.
     keep: Other components of the first teacher to keep, with their encoders.
-    text_key: Where JSONL files have their texts.
+    text_key: Key of the text in JSONL files.
     overrides: Settings of the config to replace.
-    resume: Whether to go on with labels that are there.
+    resume: Whether to use the labels of an interrupted run.
     force: Whether to overwrite.
     use_gpu: Number of the GPU; -1 for none.
     """
@@ -88,12 +88,12 @@ class Order:
 
 
 class Lesson(NamedTuple):
-    """Who teaches, of what, and what becomes of it.
+    """What a distillation needs, after its arguments were checked.
 
-    gold, dev: Docs with gold labels to learn from, and to select the pupil by; none if there are
-        none.
-    manifest: What makes the labels what they are.
-    config: The config of the pupil's training.
+    plan: The components of the new pipeline.
+    gold, dev: Docs with gold labels: to learn from, and to select the pupil; can be empty.
+    manifest: Identifies the labels; see `manifest_of`.
+    config: Config of the pupil's training.
     """
 
     teachers: Teachers
@@ -106,12 +106,12 @@ class Lesson(NamedTuple):
 
 
 def distill(order: Order) -> Language:
-    """Train a pupil on what trained pipelines think of texts, and put it in a pipeline that takes
-    the place of the first of them.
+    """Train a pupil on the probabilities that trained pipelines predict for texts, and build a
+    pipeline with it that replaces the first of them.
 
-    order (Order): What is to be done.
+    order (Order): The arguments of the command.
     RETURNS (Language): The pipeline.
-    RAISES: ValueError if something is wrong with the input, before anything is written.
+    RAISES: ValueError if the input is invalid, before anything is written.
     """
     lesson = prepare(order)
     if order.force:
@@ -133,10 +133,10 @@ def distill(order: Order) -> Language:
 
 
 def prepare(order: Order) -> Lesson:
-    """Load the teachers, and check all that can be wrong, before anything is written.
+    """Load the teachers and check the input; nothing is written.
 
-    order (Order): What is to be done.
-    RAISES: ValueError if something is wrong.
+    order (Order): The arguments of the command.
+    RAISES: ValueError if the input is invalid.
     """
     names, paths = split_inputs(order.inputs)
     require_paths([path for path in (order.train, order.dev, order.config) if path])
@@ -174,9 +174,9 @@ def prepare(order: Order) -> Lesson:
 
 
 def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
-    """Return settings of the config of this package that depend on the data: how long to train,
-    and how many texts there are for each gold Doc. Three quarters of the words that the pupil reads
-    are those of texts, or more where there are few gold Docs.
+    """Return settings of this package's config that depend on the data: the number of steps, and of
+    texts for each gold Doc. Three quarters of the words in training are from texts, or more if
+    there are few gold Docs.
     """
     n_steps = MAX_READINGS * texts.n_words // WORDS_OF_STEP
     settings: dict[str, Any] = {"training.max_steps": min(max(MIN_STEPS, n_steps), MAX_STEPS)}
@@ -189,7 +189,7 @@ def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Tell teachers from texts: what is the folder of a pipeline or an installed package teaches.
+    """Separate teachers from texts. Folders of pipelines and installed packages are teachers.
 
     RAISES: ValueError if one is neither, or if there are no teachers or no texts.
     """
@@ -237,7 +237,7 @@ def _read_gold(path: Path | None, teachers: Teachers) -> list[Doc]:
 
 
 def _show_plan(lesson: Lesson) -> None:
-    """Say who teaches what, and what of the first teacher doesn't come along."""
+    """Print which components teach, and which of the first teacher's are left out."""
     for teacher in lesson.teachers.teachers:
         for attribute, component in teacher.components.items():
             name = lesson.plan.pupils.get(attribute)
@@ -250,7 +250,7 @@ def _show_plan(lesson: Lesson) -> None:
 
 
 def _write_labels(lesson: Lesson, labelled: Path) -> None:
-    """Write what the training reads beside the labelled texts: labels, and gold Docs."""
+    """Write the labels of each pupil's component, and the dev set."""
     for attribute, name in lesson.plan.pupils.items():
         gold = gold_labels((Example(doc, doc) for doc in lesson.gold), attribute)
         gold = affirmed(gold, lesson.config["components"][name].get("neg_prefix", "!"))
@@ -262,7 +262,7 @@ def _write_labels(lesson: Lesson, labelled: Path) -> None:
 
 
 def _deliver(lesson: Lesson, output: Path) -> Language:
-    """Build the pipeline, save it, and show how it compares to its teacher."""
+    """Build and save the pipeline, and print how it compares to its teacher."""
     teacher, trained = lesson.teachers.teachers[0], load_model(output / "training" / "model-best")
     known = known_words(trained)
     if lesson.dev:

@@ -1,8 +1,8 @@
-"""Texts that teachers label once, in shards that training streams.
+"""Labelling of texts by teachers, once, in shards that training streams.
 
-A folder of labelled texts has `texts`, the shards to learn from, `held_out`, the ones to select and
-to evaluate by, `gold`, if there are gold Docs, and `manifest.json`, which says what made them. A
-shard is whole or not there, so an interrupted run goes on where it was.
+A folder of labelled texts has shards in `texts` (to learn from), `held_out` (to select and evaluate
+the pupil) and, if there are gold Docs, `gold`; and `manifest.json`, which identifies teachers and
+texts. Shards are written atomically, so an interrupted run can continue.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ from .texts import Text
 SHARD = 1000  # texts
 BATCH_WORDS = 4000  # that teachers read side by side
 LONGEST = 10_000  # characters; longer texts are cut between words
-HELD_OUT = 0.1  # of the words at most
-ENOUGH = 20_000  # words to hold out
+HELD_OUT = 0.1  # of the words, at most
+ENOUGH = 20_000  # words to hold out, at most
 MANIFEST = "manifest.json"
 ANNOTATION = {"tag": "TAG", "pos": "POS", "morph": "MORPH"}
 
 
 class Texts(NamedTuple):
-    """What the texts of some files are, after they were read once.
+    """The texts of some files.
 
-    n_texts, n_words: How many there are, without blank ones; words as `count_words` counts them.
-    fingerprint: A digest of all of them.
-    limit: A text whose checksum is not greater is held out; -1 for none.
+    n_texts, n_words: Their number without blank ones, and that of words; see `count_words`.
+    fingerprint: A digest of all texts.
+    limit: Texts with a checksum up to this one are held out; -1 for none.
     """
 
     files: list[Path]
@@ -53,7 +53,7 @@ class Texts(NamedTuple):
     limit: int
 
     def read(self, *, held_out: bool) -> Iterator[str]:
-        """Yield the texts to hold out, or all others. Equal texts are on the same side."""
+        """Yield the texts to hold out, or all others. Equal texts are never in both."""
         for text in _read(self.files, self.text_key):
             if not _is_usable(text):
                 continue
@@ -68,10 +68,10 @@ def survey(
     hold_out: bool = True,
     output: Path | None = None,
 ) -> Texts:
-    """Read the texts of files, and choose the ones to hold out. What can't be read is left out.
+    """Read the texts of files, and choose the ones to hold out. Invalid texts are skipped.
 
     paths (Sequence[Path]): Files, or folders of files.
-    text_key (str): Where JSONL files have their texts.
+    text_key (str): Key of the text in JSONL files.
     hold_out (bool): Whether to hold any out.
     output (Path | None): A folder below them that has no texts.
     RAISES: ValueError if there are none, or too few.
@@ -122,7 +122,7 @@ def _limit(words_of: dict[int, int], n_words: int) -> int:
 
 
 def manifest_of(teachers: Teachers, texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
-    """Return what makes labelled texts what they are."""
+    """Return what identifies labelled texts: the teachers, the texts and the gold Docs."""
     digest = hashlib.sha256()
     for doc in gold:
         values = doc.to_array(["ORTH", *ANNOTATION.values()])
@@ -144,7 +144,7 @@ def manifest_of(teachers: Teachers, texts: Texts, gold: Sequence[Doc]) -> dict[s
 
 
 def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Raise a ValueError if a folder has labelled texts that other teachers or other texts made."""
+    """Raise a ValueError if a folder has labelled texts of other teachers or other texts."""
     if not (folder / MANIFEST).exists():
         return
     try:
@@ -162,13 +162,10 @@ def check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 def label_texts(
     teachers: Teachers, texts: Texts, gold: Sequence[Doc], folder: Path, manifest: dict[str, Any]
 ) -> None:
-    """Let teachers label all texts that have no labels yet.
+    """Label all texts and gold Docs that have no labels yet.
 
-    teachers (Teachers): The teachers.
-    texts (Texts): The texts.
-    gold (Sequence[Doc]): Docs with gold labels, of which teachers say what they think, too.
-    folder (Path): Where to write them. Shards that are there are left as they are.
-    manifest (dict): What `manifest_of` returned.
+    folder (Path): Where to write shards; existing ones are kept.
+    manifest (dict): See `manifest_of`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
@@ -203,8 +200,8 @@ def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:
 
 
 def label(teachers: Teachers, docs: Sequence[Doc]) -> Sequence[Doc]:
-    """Let Docs carry the teachers' labels, and return them. Docs of about the same length are read
-    side by side, so encoders that pad them lose little.
+    """Store the teachers' labels in Docs, and return the Docs. Those of about the same length are
+    read together, so encoders that pad them lose little.
     """
     with ExitStack() as memory:
         for teacher in teachers.teachers:
@@ -227,7 +224,7 @@ def annotated(doc: Doc, attributes: Iterable[str]) -> Doc:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
@@ -238,7 +235,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _write_shard(path: Path, docs: Iterable[Doc], *, annotate: bool) -> None:
-    """Write labelled Docs; of ones to evaluate by, the best labels as annotation."""
+    """Write labelled Docs; with `annotate`, only the best label of each token, as annotation."""
     if annotate:
         docs = [annotated(doc, ANNOTATION) for doc in docs]
     attributes = tuple(ANNOTATION.values())

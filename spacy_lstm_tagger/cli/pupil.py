@@ -1,4 +1,4 @@
-"""The config by which a pupil is trained."""
+"""The config of a pupil's training."""
 
 from pathlib import Path
 from typing import Any
@@ -39,18 +39,18 @@ def pupil_config(
     has_dev: bool = False,
     overrides: dict[str, Any] | None = None,
 ) -> Config:
-    """Return the config of a training: with a component for each attribute, which has the settings
-    of the config's tagger of this attribute, or else of its first one. Several of them share an
-    encoder, if they can.
+    """Return the config of a training with a component for each attribute. Its settings are those
+    of the given config's tagger of this attribute, or else of its first tagger. Several components
+    share an encoder, if they can.
 
     plan (Plan): The names of the components.
-    teacher (Language): The pipeline whose language and tokenizer the pupil has.
+    teacher (Language): The pipeline with the pupil's language and tokenizer.
     labelled (Path): The folder of labelled texts.
-    config (Path | None): The config to begin with; None for the one of this package.
+    config (Path | None): The config to start from; None for this package's own.
     size (str): "fast", "tagger" or "accurate".
-    vectors (str | None): Word vectors: a pipeline that has some.
+    vectors (str | None): A pipeline whose word vectors the pupil reads.
     has_gold (bool): Whether there are gold labels to learn from.
-    has_dev (bool): Whether there are gold labels to select the pupil by.
+    has_dev (bool): Whether there is a dev set with gold labels.
     overrides (dict | None): Settings of the config to replace.
     RAISES: ValueError if there is no such size, or if the config has no tagger.
     """
@@ -107,7 +107,7 @@ def _name_taggers(made: Config, plan: Plan, labelled: Path, path: Path) -> None:
 
 
 def _share_encoder(made: Config) -> None:
-    """Let several taggers of one model listen to one encoder, which is as accurate and faster."""
+    """Let taggers with the same model share one encoder, which is as accurate and faster."""
     names = made["nlp"]["pipeline"]
     models = [made["components"][name].get("model") for name in names]
     first = models[0]

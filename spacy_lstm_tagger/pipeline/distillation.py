@@ -1,8 +1,8 @@
-"""Teachers: trained components that score labels, and what they think of texts.
+"""Teachers: trained components whose probabilities another tagger learns.
 
-Any component of a spaCy pipeline can teach whose model scores labels: spaCy's `tagger` and
-`morphologizer`, and `lstm_tagger`s. What another tagger learns is the mean of their probabilities
-(Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
+A component can teach if its model scores labels: spaCy's `tagger` and `morphologizer`, and
+`lstm_tagger`s. A pupil learns the mean of the probabilities of all teachers (Hinton et al. 2015,
+"Distilling the Knowledge in a Neural Network").
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,10 +63,10 @@ class Teacher:
         return _columns(self.nlp.get_pipe(self.components[attribute]), attribute).labels
 
     def probabilities(self, docs: Sequence[Doc]) -> dict[str, list[Floats2d]]:
-        """Find the probabilities of the labels of each attribute. All components that stand before
-        one that teaches read the Docs first, as in the pipeline.
+        """Predict the probabilities of the labels of each attribute. All components before one that
+        teaches run first, as in the pipeline.
 
-        docs (Sequence[Doc]): The Docs, of any vocab; they stay as they are.
+        docs (Sequence[Doc]): Docs of any vocab; they are not changed.
         RETURNS (dict[str, list[Floats2d]]): (tokens, labels) for each attribute and Doc, in the
             order of `labels`.
         RAISES: ValueError if the pipeline changes the tokens.
@@ -100,7 +100,7 @@ class Teacher:
         return found
 
     def checksum(self) -> int:
-        """Return a number that another pipeline, or the same one trained otherwise, hasn't."""
+        """Return a checksum of the components that run."""
         checksum = 0
         for component, pipe in self._used():
             model = getattr(pipe, "model", None)
@@ -109,7 +109,7 @@ class Teacher:
         return checksum
 
     def _used(self) -> Iterator[tuple[str, Any]]:
-        """Yield the components that run: those that teach, and all before them."""
+        """Yield the components that run: the ones that teach, and all before them."""
         left = set(self.components.values())
         for component, pipe in self.nlp.pipeline:
             if not left:
@@ -119,14 +119,14 @@ class Teacher:
 
 
 class Teachers:
-    """Several teachers, of whose probabilities the mean is learnt.
+    """Teachers whose mean probabilities a pupil learns.
 
-    attributes: What they teach: what the first one does.
-    labels: The labels of each attribute that one of them knows, sorted.
+    attributes: The attributes that the first one teaches.
+    labels: For each attribute, the labels that any of them knows, sorted.
     """
 
     def __init__(self, teachers: Sequence[Teacher]):
-        """Let teachers teach together.
+        """Combine teachers.
 
         teachers (Sequence[Teacher]): The teachers, one at least.
         RAISES: ValueError if one has nothing in common with the first.
@@ -148,9 +148,9 @@ class Teachers:
         }
 
     def label(self, docs: Sequence[Doc], k: int = K) -> None:
-        """Let Docs carry the soft labels of all attributes.
+        """Store the soft labels of all attributes in Docs.
 
-        docs (Sequence[Doc]): The Docs, of any vocab; nothing else of them changes.
+        docs (Sequence[Doc]): Docs of any vocab; nothing else of them changes.
         k (int): How many labels of a token to keep.
         """
         found = [(teacher, teacher.probabilities(docs)) for teacher in self.teachers]
@@ -172,11 +172,11 @@ class Teachers:
 
 
 class Columns(NamedTuple):
-    """Which columns of a model's scores belong to which label.
+    """The columns of a model's scores that belong to each label.
 
     labels: The labels, sorted.
-    order: The columns that belong to a label, those of one label side by side.
-    starts: Where those of each label begin.
+    order: The columns, in the order of their labels.
+    starts: Where the columns of each label begin in `order`.
     """
 
     labels: list[str]
