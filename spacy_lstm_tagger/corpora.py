@@ -14,6 +14,8 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 from spacy.util import registry
 
+from .pipeline.pairing import bare_copy
+
 ReadCorpus = Callable[[Language], Iterable[Example]]
 Augment = Callable[[Language, Example], Iterable[Example]]
 
@@ -49,9 +51,7 @@ def use_reference_tokens(
         reference = variant.reference
         if reference is not example.reference:
             _copy_user_data(example.reference, reference)
-        words = [token.text for token in reference]
-        spaces = [bool(token.whitespace_) for token in reference]
-        yield Example(Doc(nlp.vocab, words=words, spaces=spaces), reference)
+        yield Example(bare_copy(reference, nlp.vocab), reference)
 
 
 def _copy_user_data(doc: Doc, variant: Doc) -> None:
@@ -159,8 +159,7 @@ def _read_shards(nlp: Language, shards: Iterable[Path]) -> Iterator[Example]:
         for doc, own in zip(docbin.get_docs(nlp.vocab), user_data, strict=True):
             if len(doc):
                 doc.user_data.update(own)
-                words, spaces = [t.text for t in doc], [bool(t.whitespace_) for t in doc]
-                yield Example(Doc(nlp.vocab, words=words, spaces=spaces), doc)
+                yield Example(bare_copy(doc, nlp.vocab), doc)
 
 
 def _endless(corpus: ReadCorpus, nlp: Language) -> Iterator[Example]:

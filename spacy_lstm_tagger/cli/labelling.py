@@ -23,7 +23,7 @@ from wasabi import msg
 
 from ..batch import bounded_memory
 from ..pipeline.distillation import Teachers
-from ..pipeline.pairing import make_doc
+from ..pipeline.pairing import bare_copy, make_doc
 from ..pipeline.soft_labels import K, soft_labels
 from .io import find_files, read_texts
 from .texts import Text
@@ -193,9 +193,7 @@ def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:
     docs = []
     with bounded_memory(nlp):
         for text in texts:
-            tokens = make_doc(nlp, text)
-            words, spaces = [t.text for t in tokens], [bool(t.whitespace_) for t in tokens]
-            docs.append(Doc(vocab, words=words, spaces=spaces))
+            docs.append(bare_copy(make_doc(nlp, text), vocab))
     return [doc for doc in docs if len(doc)]
 
 

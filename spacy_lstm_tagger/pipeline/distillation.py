@@ -19,7 +19,7 @@ from thinc.api import Model
 
 from .decoding import emissions_of, probabilities_of
 from .labels import FACTORIES, normal_form
-from .pairing import make_doc
+from .pairing import bare_copy, make_doc
 from .soft_labels import Floats2d, K, store
 from .tagger import LSTMTagger
 
@@ -287,8 +287,7 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
     own = make_doc(nlp, doc.text) if len(doc.text) <= nlp.max_length else Doc(nlp.vocab)
     if [token.text for token in own] == [token.text for token in doc]:
         return own
-    words, spaces = [token.text for token in doc], [bool(token.whitespace_) for token in doc]
-    return Doc(nlp.vocab, words=words, spaces=spaces)
+    return bare_copy(doc, nlp.vocab)
 
 
 def _was_by_sentence(nlp: Language) -> bool:
