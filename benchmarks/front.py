@@ -25,7 +25,7 @@ from spacy.tokens import Doc, DocBin
 from threadpoolctl import threadpool_limits
 
 BATCH_SIZE = 128
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 380, 56, 48, 24, 150  # pixels
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 380, 56, 48, 28, 100  # pixels
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f; }
   .axis { font-size: 12px; fill: #57606a; }
@@ -138,11 +138,11 @@ def draw(points: Sequence[Point]) -> str:
 
     def x(speed: float) -> float:
         share = (log10(speed) - slowest) / ((fastest - slowest) or 1)
-        return LEFT + 20 + share * (WIDTH - LEFT - RIGHT - 20)
+        return LEFT + 50 + share * (WIDTH - LEFT - RIGHT - 50)
 
     def y(accuracy: float) -> float:
         share = (accuracy - lowest) / ((highest - lowest) or 1)
-        return HEIGHT - BOTTOM - 16 - share * (HEIGHT - BOTTOM - TOP - 16)
+        return HEIGHT - BOTTOM - 30 - share * (HEIGHT - BOTTOM - TOP - 30)
 
     parts = []
     for power in range(int(slowest), int(fastest) + 1):
@@ -155,7 +155,7 @@ def draw(points: Sequence[Point]) -> str:
                 )
     for accuracy in numpy.arange(numpy.ceil(2 * lowest) / 2, highest + 0.01, 0.5).tolist():
         parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT + 30}" y1="{y(accuracy):.0f}" '
+            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT + 50}" y1="{y(accuracy):.0f}" '
             f'y2="{y(accuracy):.0f}"/><text class="axis" x="{LEFT - 8}" '
             f'y="{y(accuracy) + 4:.0f}" text-anchor="end">{accuracy:.1f}</text>'
         )
@@ -164,7 +164,8 @@ def draw(points: Sequence[Point]) -> str:
     for p in points:
         parts.append(
             f'<circle cx="{x(p.speed):.0f}" cy="{y(p.accuracy):.0f}" r="5"/>'
-            f'<text x="{x(p.speed) + 9:.0f}" y="{y(p.accuracy) + 4:.0f}">{escape(p.name)}</text>'
+            f'<text x="{x(p.speed):.0f}" y="{y(p.accuracy) + 20:.0f}" text-anchor="middle">'
+            f"{escape(p.name)}</text>"
         )
     said = "; ".join(f"{p.name}: {p.speed:,.0f} tokens/s, {p.accuracy:.2f}%" for p in points)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">
