@@ -39,7 +39,8 @@ from .labelling import (
 )
 from .pupil import label_file, pupil_config
 
-MIN_STEPS, MAX_STEPS = 500, 9000
+MIN_STEPS, MAX_STEPS = 500, 9000  # the latter is that of the config
+DROPOUT = 0.25  # if fewer steps are enough
 MAX_READINGS = 20  # of texts in a training, and of gold Docs while all texts are read once
 WORDS_OF_STEP = 700  # about, while the batches grow
 
@@ -174,12 +175,14 @@ def prepare(order: Order) -> Lesson:
 
 
 def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
-    """Return settings of this package's config that depend on the data: the number of steps, and of
-    texts for each gold Doc. Three quarters of the words in training are from texts, or more if
-    there are few gold Docs.
+    """Return settings of this package's config that depend on the data: with few texts, fewer steps
+    and more dropout; and the number of texts for each gold Doc. Three quarters of the words in
+    training are from texts, or more if there are few gold Docs.
     """
-    n_steps = MAX_READINGS * texts.n_words // WORDS_OF_STEP
-    settings: dict[str, Any] = {"training.max_steps": min(max(MIN_STEPS, n_steps), MAX_STEPS)}
+    settings: dict[str, Any] = {}
+    n_steps = max(MIN_STEPS, MAX_READINGS * texts.n_words // WORDS_OF_STEP)
+    if n_steps < MAX_STEPS:
+        settings = {"training.max_steps": n_steps, "training.dropout": DROPOUT}
     if gold:
         words_of_doc = sum(map(len, gold)) / len(gold)
         by_words = 3 * words_of_doc / (texts.n_words / texts.n_texts)
