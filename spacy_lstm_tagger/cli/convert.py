@@ -96,10 +96,8 @@ def convert(
             f"{place}: a span cuts a token: {description}{more}. Mend it, give tokens in the file, "
             "or leave such spans out by --force"
         )
-    if shares is None:
-        parts = _parts_of_files(found.documents)
-    else:
-        parts = split_documents([*chain(*found.documents.values())], shares, seed)
+    documents = [*chain(*found.documents.values())]
+    parts = split_documents(documents, shares, seed) if shares else _parts_of_files(found.documents)
     targets = {name: output / f"{name}.spacy" for name in parts}
     require_free(targets.values(), force=force)
     binaries = {
