@@ -293,7 +293,7 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
 def _was_by_sentence(nlp: Language) -> bool:
     """Return whether a pipeline was trained sentence by sentence, by its config."""
     corpus = (nlp.config.get("corpora") or {}).get("train") or {}
-    return bool(corpus.get("gold_preproc"))
+    return corpus.get("gold_preproc") is True  # and not a variable of the config
 
 
 def _sentences(doc: Doc) -> list[Doc]:

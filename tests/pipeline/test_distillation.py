@@ -268,7 +268,16 @@ def test_sentence_by_sentence(both: Language) -> None:
         assert abs(found[attribute][0] - together[attribute][0]).max() > 1e-4
 
 
-@pytest.mark.parametrize("corpora", [None, {}, {"train": None}, {"train": {"gold_preproc": False}}])
+@pytest.mark.parametrize(
+    "corpora",
+    [
+        None,
+        {},
+        {"train": None},
+        {"train": {"gold_preproc": False}},
+        {"train": {"gold_preproc": "${system.sentences}"}},
+    ],
+)
 def test_whole_texts_by_default(both: Language, corpora: Any) -> None:
     both.config["corpora"] = corpora
     assert not Teacher(both).by_sentence
