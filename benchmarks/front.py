@@ -161,11 +161,14 @@ def draw(points: Sequence[Point]) -> str:
         )
     corners = " L ".join(f"{x(p.speed):.0f} {y(p.accuracy):.0f}" for p in best(points))
     parts.append(f'<path d="M {corners}"/>')
-    for p in points:
+    places = [(x(p.speed), y(p.accuracy)) for p in points]
+    for p, (left, top) in zip(points, places, strict=True):
+        reach = 4 * len(p.name)
+        is_hidden = any(abs(i - left) < reach and 5 < j - top < 25 for i, j in places)
+        name_top = top - 10 if is_hidden else top + 20
         parts.append(
-            f'<circle cx="{x(p.speed):.0f}" cy="{y(p.accuracy):.0f}" r="5"/>'
-            f'<text x="{x(p.speed):.0f}" y="{y(p.accuracy) + 20:.0f}" text-anchor="middle">'
-            f"{escape(p.name)}</text>"
+            f'<circle cx="{left:.0f}" cy="{top:.0f}" r="5"/><text x="{left:.0f}" '
+            f'y="{name_top:.0f}" text-anchor="middle">{escape(p.name)}</text>'
         )
     said = "; ".join(f"{p.name}: {p.speed:,.0f} tokens/s, {p.accuracy:.2f}%" for p in points)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">
