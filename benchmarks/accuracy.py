@@ -34,6 +34,7 @@ from spacy.training.loop import train
 from spacy.util import load_config, registry
 from thinc.api import Config
 
+from spacy_lstm_tagger.cli.compact import size_of
 from spacy_lstm_tagger.pipeline.labels import FACTORIES
 
 ROOT = Path(__file__).parent.parent
@@ -155,7 +156,7 @@ def run_pipeline(
         train(nlp, Path(folder))
         seconds = time.perf_counter() - start
         best = Path(folder, "model-best")
-        size = sum(path.stat().st_size for path in best.rglob("*") if path.is_file())
+        size = size_of(best)
         curve = nlp.meta["curve"]
         nlp = spacy.load(best)
     blank = [Doc(nlp.vocab, words=[token.text for token in doc]) for doc in evaluated]

@@ -24,6 +24,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from threadpoolctl import threadpool_limits
 
+from spacy_lstm_tagger.cli.compact import size_of
+from spacy_lstm_tagger.pipeline.distillation import trained_on_sentences
+
 BATCH_SIZE = 128
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 380, 56, 48, 28, 100  # pixels
 STYLE = """
@@ -66,8 +69,7 @@ def tag(nlp: Language, words: Sequence[list[str]]) -> tuple[list[Doc], float]:
 
 def texts_for(nlp: Language, docs: Sequence[Doc]) -> list[Doc]:
     """Return Docs as a pipeline reads them: texts, or sentences if it was trained on sentences."""
-    corpora = nlp.config.get("corpora") or {}
-    if not (corpora.get("train") or {}).get("gold_preproc"):
+    if not trained_on_sentences(nlp):
         return list(docs)
     return [sentence.as_doc() for doc in docs for sentence in doc.sents]
 
@@ -109,15 +111,10 @@ def compare(
             n_tokens / float(numpy.median(seconds[name][1:])),
             percent_right(tagged[name], gold[name], attribute, set()),
             percent_right(tagged[name], gold[name], attribute, known) if known else float("nan"),
-            size_of(nlp),
+            size_of(nlp.path) / 1e6,
         )
         for name, nlp in pipelines.items()
     ]
-
-
-def size_of(nlp: Language) -> float:
-    """Return the size of a pipeline's folder in MB."""
-    return sum(file.stat().st_size for file in nlp.path.rglob("*") if file.is_file()) / 1e6
 
 
 def best(points: Sequence[Point]) -> list[Point]:

@@ -36,6 +36,8 @@ from spacy.training.loop import train
 from spacy.util import load_config
 from thinc.api import Config
 
+from spacy_lstm_tagger.cli.compact import size_of
+
 SPACY, OURS = "spaCy", "pipeline.cfg"
 COMPONENTS = ["tagger", "morphologizer", "trainable_lemmatizer", "senter", "parser"]
 LABELS: dict[str, Callable[[Token], str]] = {
@@ -112,10 +114,6 @@ def speeds(pipelines: dict[str, Language], texts: list[str], repeats: int = 9) -
     return {name: median(runs[1:]) for name, runs in found.items()}  # the first warms up
 
 
-def size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
 def row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -184,7 +182,7 @@ def main() -> None:
         fast = speeds(pipelines, texts)
         for system, nlp in pipelines.items():
             run = json.loads((of[system, seed] / "run.json").read_text("utf8"))
-            measured = {"words/s": fast[system], "MB": size(best[system]) / 1e6}
+            measured = {"words/s": fast[system], "MB": size_of(best[system]) / 1e6}
             measured["train s"] = run["seconds"]
             scores[system].append({**score(nlp, corpora["dev"]), **measured})
     print(compare(scores))

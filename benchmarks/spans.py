@@ -26,6 +26,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 
+from spacy_lstm_tagger.cli.compact import size_of
 from spacy_lstm_tagger.cli.convert import convert
 from spacy_lstm_tagger.pipeline.labels import labels_of
 from spacy_lstm_tagger.pipeline.spans import repair
@@ -85,14 +86,13 @@ def measure(path: Path, test: Path) -> Result:
     gold = list(DocBin().from_disk(test).get_docs(nlp.vocab))
     scores = nlp.evaluate([Example(_unlabelled(nlp, doc), doc) for doc in gold])
     words = [[token.text for token in doc] for doc in gold]
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
     return Result(
         100 * scores["ents_f"],
         100 * scores["ents_p"],
         100 * scores["ents_r"],
         {type_: 100 * figures["f"] for type_, figures in scores["ents_per_type"].items()},
         max(_speed(nlp, words) for _ in range(N_RUNS)),
-        size,
+        size_of(path) / 1e6,
         None if "ner" in nlp.pipe_names else _count_broken(nlp, words),
     )
 

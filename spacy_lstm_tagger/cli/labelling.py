@@ -190,10 +190,8 @@ def label_texts(
 def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:
     """Return Docs of texts, of a vocab of their own; without empty ones."""
     vocab = Vocab()
-    docs = []
     with bounded_memory(nlp):
-        for text in texts:
-            docs.append(bare_copy(make_doc(nlp, text), vocab))
+        docs = [bare_copy(make_doc(nlp, text), vocab) for text in texts]
     return [doc for doc in docs if len(doc)]
 
 

@@ -48,7 +48,7 @@ class Teacher:
             attribute, or if the pipeline lacks what one listens to.
         """
         self.nlp, self.components = nlp, _find_components(nlp, components)
-        self.by_sentence = _was_by_sentence(nlp) if by_sentence is None else by_sentence
+        self.by_sentence = trained_on_sentences(nlp) if by_sentence is None else by_sentence
         for component in set(self.components.values()):
             _check_can_run(nlp, component)
 
@@ -290,8 +290,8 @@ def _read_by(nlp: Language, doc: Doc) -> Doc:
     return bare_copy(doc, nlp.vocab)
 
 
-def _was_by_sentence(nlp: Language) -> bool:
-    """Return whether a pipeline was trained sentence by sentence, by its config."""
+def trained_on_sentences(nlp: Language) -> bool:
+    """Return whether a pipeline's config says that it was trained sentence by sentence."""
     corpus = (nlp.config.get("corpora") or {}).get("train") or {}
     return corpus.get("gold_preproc") is True  # and not a variable of the config
 
