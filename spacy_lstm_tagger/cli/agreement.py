@@ -179,13 +179,23 @@ def _same(theirs: Iterable[Doc], own: Iterable[Doc]) -> dict[str, float]:
     """Return the share of equal values for each attribute that both pipelines write."""
     same: dict[str, list[Any]] = {name: [] for name in WRITTEN}
     written: set[str] = set()
-    for their_doc, doc in zip(theirs, own, strict=False):
+    of_text = {doc.text: doc for doc in own}  # as pipelines can drop Docs
+    for their_doc in theirs:
+        doc = of_text.get(their_doc.text)
+        if doc is None or _places(doc) != _places(their_doc):
+            continue
         for name, key in WRITTEN.items():
-            pairs = zip(_values(their_doc, key), _values(doc, key), strict=False)
+            pairs = zip(_values(their_doc, key), _values(doc, key), strict=True)
             same[name] += [one == other for one, other in pairs]
             if their_doc.has_annotation(key) and doc.has_annotation(key):
                 written.add(name)
     return {name: float(numpy.mean(same[name])) for name in WRITTEN if name in written}
+
+
+def _places(doc: Doc) -> list[int]:
+    """Return where the tokens begin."""
+    places: list[int] = doc.to_array("IDX").tolist()
+    return places
 
 
 def _values(doc: Doc, key: str) -> list[str]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -30,6 +31,7 @@ from .texts import Text
 
 SHARD = 1000  # texts
 BATCH_WORDS = 4000  # that teachers read side by side
+SAMPLE = 40  # texts to time teachers with; of long ones, only the first are read
 LONGEST = 10_000  # characters; longer texts are cut between words
 HELD_OUT = 0.1  # of the words, at most
 ENOUGH = 20_000  # words to hold out, at most
@@ -170,6 +172,7 @@ def label_texts(
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / MANIFEST, json.dumps(manifest, indent=2).encode())
     nlp = teachers.teachers[0].nlp
+    _choose_precision(teachers, texts)
     n_words = texts.n_words + sum(map(len, gold))
     with tqdm(total=n_words, desc="Labelling", unit=" words", unit_scale=True, disable=None,
               dynamic_ncols=True) as bar:  # fmt: skip
@@ -185,6 +188,15 @@ def label_texts(
             if not path.exists():
                 _write_shard(path, label(teachers, batch), annotate=False)
             bar.update(sum(map(len, batch)))
+
+
+def _choose_precision(teachers: Teachers, texts: Texts) -> None:
+    """Let each teacher calculate as is fastest here."""
+    some = tokenize(teachers.teachers[0].nlp, islice(texts.read(held_out=False), SAMPLE))
+    sample = next(iter(minibatch_by_words(some, BATCH_WORDS, get_length=len)))
+    for teacher in teachers.teachers:
+        if (faster := teacher.choose_precision(sample)) > 1:
+            msg.info(f"{teacher.name} calculates in bfloat16, which is {faster:.1f} times as fast")
 
 
 def tokenize(nlp: Language, texts: Iterable[str]) -> list[Doc]:

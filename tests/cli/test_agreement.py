@@ -1,5 +1,6 @@
 """Tests of `agreement.py`: what is said of a pupil is right."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,25 @@ def test_features_that_the_examined_docs_lack(loaded: Teacher, tmp_path: Path) -
     plan = make_plan(loaded)._replace(pupils={"morph": "features"}, order=["features"])
     judged = judge(spacy.load(tmp_path), loaded.nlp, plan, examined, [], known=None)
     assert judged.agreement == {"morph": {"all words": (0.0, 2)}}
+
+
+def test_pipelines_that_drop_docs_are_compared_by_text(loaded: Teacher, tmp_path: Path) -> None:
+    class Dropper:
+        def __call__(self, doc: Doc) -> Doc:
+            return doc
+
+        def pipe(self, docs: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+            return (doc for doc in docs if len(doc) > 1)
+
+    Language.factory("dropper", func=lambda nlp, name: Dropper())
+    loaded.nlp.add_pipe("dropper")
+    pupil = spacy.blank("xx")
+    pupil.add_pipe("all_nouns", name="tagger")
+    pupil.to_disk(tmp_path)
+    words = [["Stop"], ["dog", "ate"], ["Dog"], ["apple", "dog", "ate"]]
+    examined = [Doc(Vocab(), words=own, tags=["NN"] * len(own)) for own in words]
+    plan = make_plan(loaded)
+    plan = plan._replace(order=["tagger"], teacher_order=[*plan.teacher_order, "dropper"])
+    judged = judge(spacy.load(tmp_path), loaded.nlp, plan, examined, [], known=None)
+    theirs = [token.tag_ for own in (words[1], words[3]) for token in loaded.nlp(" ".join(own))]
+    assert judged.from_text["tag"] == pytest.approx(theirs.count("NN") / 5)
