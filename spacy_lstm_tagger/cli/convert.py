@@ -24,7 +24,7 @@ from ..pipeline.spans import (
     repair,
     spans_of,
 )
-from .io import find_files, require_free
+from .io import counted, find_files, require_free
 from .span_files import CutSpan, read_spans
 from .tables import Columns, Labelled, read_table
 
@@ -112,7 +112,7 @@ def convert(
     output.mkdir(parents=True, exist_ok=True)
     for name, target in targets.items():
         binaries[name].to_disk(target)
-        msg.good(f"Saved {len(parts[name])} Docs to {target}")
+        msg.good(f"Saved {counted(len(parts[name]), 'Doc')} to {target}")
 
 
 def read_all(
@@ -266,25 +266,26 @@ def _show(found: Found) -> None:
     for path, documents in found.documents.items():
         n_tokens = sum(len(document.words) for document in documents)
         n_sentences = sum(sum(document.starts or [True]) for document in documents)
-        what = "sentences" if documents[0].starts else "texts"
-        msg.info(f"{path}: {n_sentences:,} {what}, {n_tokens:,} tokens")
+        what = counted(n_sentences, "sentence" if documents[0].starts else "text")
+        msg.info(f"{path}: {what}, {counted(n_tokens, 'token')}")
     rows = found.counts.most_common(SHOWN)
     msg.table(rows, header=("Label", "Tokens"), divider=True, aligns=("l", "r"))
     if len(found.counts) > SHOWN:
-        msg.info(f"{len(found.counts) - SHOWN} more labels")
+        msg.info(f"and {counted(len(found.counts) - SHOWN, 'label')} more")
     if found.scheme is None:
-        msg.info(f"{len(found.counts)} labels without a span scheme")
+        msg.info(f"{counted(len(found.counts), 'label')} without a span scheme")
         return
     spans = Counter(
         span.type
         for document in chain(*found.documents.values())
         for span in spans_of(document.labels)
     )
-    n_spans, types = sum(spans.values()), ", ".join(map(str, spans))
-    msg.info(f"Scheme {found.scheme}: {n_spans:,} spans of {len(spans)} types ({types})")
+    n_spans, types = counted(sum(spans.values()), "span"), ", ".join(map(str, spans))
+    msg.info(f"Scheme {found.scheme}: {n_spans} of {counted(len(spans), 'type')} ({types})")
     if found.repaired:
-        n_repaired = len(found.repaired)
-        msg.warn(f"{n_repaired} labels didn't keep to the scheme. {found.repaired[0]}")
+        n_repaired = counted(len(found.repaired), "label")
+        msg.warn(f"{n_repaired} didn't keep to the scheme. {found.repaired[0]}")
     if found.cut:
         first = ": ".join(found.cut[0])
-        msg.warn(f"{len(found.cut)} spans cut a token and were left out, the first at {first}")
+        n_cut = counted(len(found.cut), "span")
+        msg.warn(f"{n_cut} within a token: left out. The first is at {first}")

@@ -18,6 +18,7 @@ from ..model.vocabulary import KINDS, Vocabulary, learn_vocabulary, spelling
 from ..pipeline.labels import labels_of
 from ..pipeline.tagger import find_tagger
 from .io import (
+    counted,
     different_labels,
     label_counts,
     one_label_problem,
@@ -128,7 +129,7 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
     rows = [
         (label, n, f"{n / total:.2%}", in_dev[label]) for label, n in counts.most_common(n_examples)
     ]
-    _table(f"{len(counts)} labels", ("Label", "Train", "Share", "Dev"), rows)
+    _table(counted(len(counts), "label"), ("Label", "Train", "Share", "Dev"), rows)
     for name, found in [("train", counts), ("dev", in_dev)]:
         if problem := one_label_problem(found):
             msg.warn(f"{name}: {problem}")
@@ -136,10 +137,10 @@ def _show_labels(train: list[Doc], dev: list[Doc], attribute: str, n_examples: i
         msg.warn(different_labels(in_dev, counts, "dev", "train"))
     rare = [f"{label} ({n})" for label, n in reversed(counts.most_common()) if n < RARE]
     if rare:
-        msg.warn(f"{len(rare)} labels have fewer than {RARE} tokens: {_some(rare, n_examples)}")
+        msg.warn(f"Labels of fewer than {RARE} tokens: {_some(rare, n_examples)}")
     if missing := {label: n for label, n in in_dev.items() if label not in counts}:
         names = [f"{label} ({n})" for label, n in missing.items()]
-        msg.warn(f"{len(names)} labels of dev are not in train: {_some(names, n_examples)}")
+        msg.warn(f"Labels of dev that are not in train: {_some(names, n_examples)}")
     if unlabelled := sum(map(len, train)) - total:
         msg.info(f"{unlabelled:,} tokens of train have no label, but can have soft ones")
 
@@ -150,14 +151,15 @@ def _show_inconsistent(train: list[Doc], attribute: str, n_examples: int) -> Non
         msg.good("No word has different labels between the same two words")
         return
     rows = [
-        (" ".join(filter(None, word)), word.word, _counted(labels))
+        (" ".join(filter(None, word)), word.word, _with_counts(labels))
         for word, labels in found[:n_examples]
     ]
     _table("Different labels between the same two words", ("Context", "Word", "Labels"), rows)
     n = sum(n_deviating(labels) for _, labels in found)
     total = label_counts(train, attribute).total()
     msg.info(
-        f"{len(found):,} contexts; {n:,} tokens ({n / total:.2%}) are not labelled as most are"
+        f"{counted(len(found), 'context')}; {n:,} of the tokens ({n / total:.2%}) are not labelled "
+        "as most are"
     )
 
 
@@ -172,11 +174,11 @@ def _show_vocabulary(setting: Setting, n_examples: int) -> None:
     words = unknown_words(dev, vocabulary)
     n_tokens = sum(map(len, dev))
     msg.info(
-        f"{words.total():,} of {n_tokens:,} tokens of dev ({words.total() / n_tokens:.1%}) are "
-        f"unknown words: {_counted(words, n_examples) or 'none'}"
+        f"Unknown words are {words.total() / n_tokens:.1%} of the tokens of dev "
+        f"({words.total():,} of {n_tokens:,}): {_with_counts(words, n_examples) or 'none'}"
     )
     if characters := unknown_characters(dev, vocabulary):
-        msg.warn(f"Unknown characters in dev: {_counted(characters, n_examples)}")
+        msg.warn(f"Unknown characters in dev: {_with_counts(characters, n_examples)}")
 
 
 def _show_tokens(nlp: Language, train: list[Example], docs: list[Doc], n_examples: int) -> None:
@@ -232,7 +234,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> None:
     msg.table(cells, header=header, divider=True, aligns=aligns)
 
 
-def _counted(counts: Counter[str], n: int = 5) -> str:
+def _with_counts(counts: Counter[str], n: int = 5) -> str:
     return _some([f"{key} ({count})" for key, count in counts.most_common()], n)
 
 

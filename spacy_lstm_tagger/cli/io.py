@@ -259,9 +259,14 @@ def require_known_labels(docs: Sequence[Doc], attribute: str, known: Collection[
         share = unknown.total() / counts.total()
         names = ", ".join(f"{label} ({n})" for label, n in unknown.most_common(5))
         msg.warn(
-            f"The pipeline lacks {len(unknown):,} labels of the corpus, so {share:.2%} of its "
-            f"tokens can't be right: {names}"
+            f"The pipeline lacks {counted(len(unknown), 'label')} of the corpus, so {share:.2%} of "
+            f"its tokens can't be right: {names}"
         )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as "1 text" or "1,000 texts"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def progress(items: Iterable[Any], what: str, total: int | None = None) -> Iterator[Any]:

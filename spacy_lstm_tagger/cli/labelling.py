@@ -26,7 +26,7 @@ from ..batch import bounded_memory
 from ..pipeline.distillation import Teachers
 from ..pipeline.pairing import bare_copy, make_doc
 from ..pipeline.soft_labels import K, soft_labels
-from .io import find_files, read_texts
+from .io import counted, find_files, read_texts
 from .texts import Text
 
 SHARD = 1000  # texts
@@ -91,7 +91,8 @@ def survey(
             words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
             n_texts, n_words = n_texts + 1, n_words + n
     if flaws:
-        msg.warn(f"{len(flaws):,} texts can't be read and are left out. The first is {flaws[0]}")
+        n_flaws = counted(len(flaws), "text")
+        msg.warn(f"{n_flaws} left out, as not readable. The first is {flaws[0]}")
     if not n_texts:
         raise ValueError(f"there are no texts in {', '.join(map(str, paths))}: all is blank")
     limit = _limit(words_of, n_words) if hold_out else -1

@@ -27,6 +27,7 @@ from ..pipeline.tagger import find_tagger
 from . import figures
 from .evaluation import Evaluation, evaluate, known_words, word_counts
 from .io import (
+    counted,
     load_pipeline,
     name_of,
     read_corpus,
@@ -222,7 +223,7 @@ def render_page(report: Report) -> str:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
-        "counted": _counted,
+        "counted": counted,
         "p_value": p_value,
         "percent": percent,
         "unseen": _unseen,
@@ -254,10 +255,6 @@ def percent(share: float) -> str:
 def p_value(p: float) -> str:
     """Return what follows "p" for a p-value."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _unseen(groups: Sequence[Report]) -> Report | None:

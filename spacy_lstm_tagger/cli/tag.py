@@ -21,7 +21,7 @@ from ..pipeline.labels import FACTORIES
 from ..pipeline.pairing import describe, run_pipeline
 from ..pipeline.tagger import LSTMTagger, find_tagger
 from .conllu import COLUMNS
-from .io import FileProgress, find_files, load_pipeline, read_texts
+from .io import FileProgress, counted, find_files, load_pipeline, read_texts
 from .output import Conllu, DocBins, Format, Jsonl, Output, Progress
 from .texts import Text, printable
 
@@ -139,7 +139,10 @@ def _tell(done: list[Done], output: Path) -> None:
     n_tagged, n_failed = total.n_texts - total.n_failed, total.n_failed
     n_missing = sum(bool(one.error) for one in done)
     n_files = len(done) - n_missing
-    said = f"Tagged {total.n_tokens:,} tokens of {n_tagged:,} texts: {n_files:,} files in {output}"
+    said = (
+        f"Tagged {counted(total.n_tokens, 'token')} of {counted(n_tagged, 'text')}: "
+        f"{counted(n_files, 'file')} in {output}"
+    )
     if not n_failed and not n_missing:
         msg.good(said)
         return
@@ -148,10 +151,10 @@ def _tell(done: list[Done], output: Path) -> None:
     errors = [error for one in done for error in (*one.errors, one.error) if error]
     for error in errors[1:N_SHOWN]:
         msg.warn(printable(error))
-    parts = [f"{n_missing:,} files were not tagged"] if n_missing else []
+    parts = [f"Not tagged: {counted(n_missing, 'file')}"] if n_missing else []
     if n_failed:
-        parts.append(f"{n_failed:,} texts were not tagged; the output says why in their place")
-    raise ValueError(f"{', and '.join(parts)}. {errors[0]}" if errors else ", and ".join(parts))
+        parts.append(f"Not tagged: {counted(n_failed, 'text')}; the output says why")
+    raise ValueError(". ".join([*parts, *errors[:1]]))
 
 
 def _tasks(
@@ -185,7 +188,7 @@ def _tasks(
             "what is not done"
         )
     if resume:
-        msg.info(f"{len(present)} files are done, {len(tasks) - len(present)} are not")
+        msg.info(f"Done before: {counted(len(present), 'file')} of {len(tasks):,}")
         for target in present:
             del tasks[target]
     return list(tasks.values())

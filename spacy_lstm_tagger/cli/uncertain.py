@@ -13,7 +13,7 @@ from wasabi import msg
 
 from ..pipeline.active_learning import Uncertain, uncertain
 from ..pipeline.pairing import describe
-from .io import FileProgress, find_files, load_pipeline, read_texts, require_free
+from .io import FileProgress, counted, find_files, load_pipeline, read_texts, require_free
 from .texts import Text, printable
 
 N_SHOWN = 10  # sentences that are shown, and texts that are named if they could not be read
@@ -57,11 +57,12 @@ def write_uncertain(
     with output.open("w", encoding="utf8", newline="\n") as file:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     _tell(chosen)
-    (msg.info if errors else msg.good)(f"Wrote {len(chosen)} of the least sure to {output}")
+    n_chosen = counted(len(chosen), "text")
+    (msg.info if errors else msg.good)(f"Wrote the {n_chosen} of the least sure labels to {output}")
     for error in errors[1:N_SHOWN]:
         msg.warn(printable(error))
     if n_errors := len(errors):
-        raise ValueError(f"{n_errors:,} texts or files could not be read. {errors[0]}")
+        raise ValueError(f"Not read: {n_errors:,} of the texts or files. {errors[0]}")
     return chosen
 
 

@@ -355,7 +355,7 @@ def test_each_row_belongs_to_its_text(
             )
             assert not any(failed)
         except ValueError as error:
-            assert f"{sum(failed)} texts were not tagged" in str(error)
+            assert f"Not tagged: {sum(failed):,} text" in str(error)
             assert f"{folder / file_name}, line " in str(error)
         path = folder / "out" / f"a.{output_format}"
         if output_format == "spacy":

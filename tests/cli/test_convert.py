@@ -88,7 +88,7 @@ def test_the_name_of_the_extension_can_be_chosen(convert: Convert) -> None:
 
 def test_texts_with_spans_get_labels_and_spaces(convert: Convert) -> None:
     result = convert({"a.jsonl": json.dumps(TEXT)})
-    assert "a.jsonl: 1 texts, 3 tokens" in result.output
+    assert "a.jsonl: 1 text, 3 tokens" in result.output
     (doc,) = docs("a")
     assert doc.text == TEXT["text"]
     assert not doc.has_unknown_spaces
@@ -160,7 +160,7 @@ def test_spans_that_cut_tokens_are_named_or_left_out(convert: Convert) -> None:
     assert "a.jsonl, line 1: a span cuts a token: 'iles Davis' (6 to 16, artist)" in refused.output
     assert not Path("out").exists()
     forced = convert({"a.jsonl": json.dumps(CUTTING)}, "--force")
-    assert "1 spans cut a token and were left out" in forced.output
+    assert "1 span within a token: left out" in forced.output
     assert labels(docs("a")[0]) == ["B-verb", "O", "O"]
 
 

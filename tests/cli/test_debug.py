@@ -67,10 +67,10 @@ def test_a_corpus_is_described(run: Callable, corpus: Path) -> None:
     text = debug(run, corpus)
     assert "lstm_tagger (attribute = 'tag')" in text
     assert "3 labels" in text
-    assert "3 labels have fewer than 10 tokens: V (3), NN (5), DET (6)" in text
+    assert "Labels of fewer than 10 tokens: V (3), NN (5), DET (6)" in text
     assert "The dog ate dog NN (1), DET (1)" in text
-    assert "1 contexts; 1 tokens (7.14%) are not labelled as most are" in text
-    assert "0 of 14 tokens of dev (0.0%) are unknown words" in text
+    assert "1 context; 1 of the tokens (7.14%) are not labelled as most are" in text
+    assert "Unknown words are 0.0% of the tokens of dev (0 of 14)" in text
     assert "The tokenizer cuts all texts as the corpora do" in text
     assert "window_length 32" in text
 
@@ -82,7 +82,7 @@ def test_labels_and_characters_of_dev_alone_are_named(
     doc = Doc(Vocab(), words=words, spaces=[True] * 4, tags=["DET", "NEW", "NEW", ""])
     DocBin(docs=[doc]).to_disk(tmp_path / "dev.spacy")
     text = debug(run, corpus, "--paths.dev", str(tmp_path / "dev.spacy"))
-    assert "1 labels of dev are not in train: NEW (2)" in text
+    assert "Labels of dev that are not in train: NEW (2)" in text
     assert "Unknown characters in dev: ß (1)" in text
     assert "isn't is n't 1" in text
     assert "Training reads the tokens of the corpus, so no label is lost" in text

@@ -214,7 +214,7 @@ def test_a_corpus_with_other_labels_than_the_pipeline_is_refused() -> None:
 def test_labels_that_the_pipeline_lacks_are_named(capsys: pytest.CaptureFixture) -> None:
     require_known_labels(docs_with("NN", "NN", "X", "NN"), "tag", ["NN", "DT"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "lacks 1 labels of the corpus, so 25.00% of its tokens can't be right: X (1)" in said
+    assert "lacks 1 label of the corpus, so 25.00% of its tokens can't be right: X (1)" in said
     require_known_labels(docs_with("NN", "DT", ""), "tag", ["NN", "DT"])
     assert capsys.readouterr().out == ""
 

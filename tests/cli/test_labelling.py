@@ -198,7 +198,7 @@ def test_texts_that_cant_be_read_are_left_out(
     (tmp_path / "b.jsonl").write_text('{"text": "A book"}\n{"other": 1}\n')
     texts = survey([tmp_path], hold_out=False)
     assert list(texts.read(held_out=False)) == ["The dog", "The cat", "A book"]
-    assert "2 texts can't be read and are left out. The first is" in " ".join(
+    assert "2 texts left out, as not readable. The first is" in " ".join(
         capsys.readouterr().out.split()
     )
 

@@ -120,7 +120,7 @@ def test_what_is_done_is_not_done_again(
     assert run(*words).exit_code == 1
     assert [path.name for path in out.iterdir()] == ["a.conllu"]
     result = run(*words, "--resume")
-    assert "1 files are done, 3 are not" in result.output
+    assert "Done before: 1 file of 4" in result.output
     assert (out / "a.conllu").read_text() == "kept"
     assert len(list(out.iterdir())) == 4
     assert run(*words, "--resume").exit_code == 0
@@ -132,7 +132,7 @@ def test_a_text_of_any_length_is_tagged(run: Callable, pipeline: str, tmp_path: 
     (tmp_path / "a.txt").write_text("The dog " * 150_000)
     result = run("tag", pipeline, tmp_path / "a.txt", "-o", tmp_path / "out")
     assert result.exit_code == 0
-    assert "✔ Tagged 300,000 tokens of 1 texts" in result.output
+    assert "✔ Tagged 300,000 tokens of 1 text" in result.output
 
 
 @pytest.mark.parametrize("output_format", ["conllu", "jsonl", "spacy"])
@@ -146,7 +146,7 @@ def test_a_broken_text_is_a_row_with_its_error(
     printed = " ".join(result.output.split())
     assert result.exit_code == 1
     assert "✔" not in printed
-    assert "3 texts were not tagged; the output says why in their place." in printed
+    assert "Not tagged: 3 texts; the output says why." in printed
     for number, reason in [(2, "no text under"), (3, "is no JSON"), (4, "half a character")]:
         assert f"b.jsonl, line {number}: it " in printed and reason in printed
     assert len(list(out.iterdir())) == 4
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     result = run(*words)
     printed = " ".join(result.output.split())
     assert result.exit_code == 1
-    assert "3 files were not tagged." in printed and "✔" not in printed
+    assert "Not tagged: 3 files." in printed and "✔" not in printed
     for error in ("b.spacy is no DocBin", "File name too long", "No such file"):
         assert error in printed
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -362,7 +362,7 @@ def test_the_output_is_not_read(run: Callable, pipeline: str, files: Path) -> No
     words = ["tag", pipeline, files, "-o", files / "out"]
     assert run(*words).exit_code == 0
     result = run(*words, "--resume")
-    assert "4 files are done, 0 are not" in result.output
+    assert "Done before: 4 files of 4" in result.output
     result = run("tag", pipeline, files, "-o", files)
     assert result.exit_code == 1
     assert "would be read and written" in " ".join(result.output.split())

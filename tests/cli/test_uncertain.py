@@ -110,7 +110,7 @@ def test_what_cannot_be_read_is_named_after_the_rest(
     result = run("uncertain", pipeline, tmp_path, "-o", output)
     printed = " ".join(result.output.split())
     assert result.exit_code == 1 and "✔" not in printed
-    assert "2 texts or files could not be read." in printed
+    assert "Not read: 2 of the texts or files." in printed
     assert "a.jsonl, line 2: it is no JSON" in printed and "b.spacy is no DocBin" in printed
     records = [json.loads(line) for line in output.read_text(encoding="utf8").splitlines()]
     assert {(r["text"], r["meta"]["text"]) for r in records} == {
