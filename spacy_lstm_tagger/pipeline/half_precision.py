@@ -12,11 +12,14 @@ from ..model.compat import torch
 
 
 def torch_models(nlp: Language) -> list[Any]:
-    """Return the PyTorch modules that the components of a pipeline wrap."""
+    """Return the PyTorch modules that the components of a pipeline wrap. An `lstm_tagger` has none
+    where it predicts without PyTorch.
+    """
     models = (getattr(pipe, "model", None) for _, pipe in nlp.pipeline)
     nodes = (node for model in models if isinstance(model, Model) for node in model.walk())
     shims = {id(shim): shim for node in nodes for shim in node.shims}
-    return [shim._model for shim in shims.values() if isinstance(shim, PyTorchShim)]
+    found = [shim._model for shim in shims.values() if isinstance(shim, PyTorchShim)]
+    return [module for module in found if module is not None]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +126,14 @@ def test_teachers_without_pytorch_are_not_tried(
     nlp.initialize()
     let_take(monkeypatch, [])
     assert Teacher(nlp).choose_precision(docs_of()) == 1
+
+
+def test_an_lstm_tagger_is_not_tried(
+    trained: Language, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained.to_disk(tmp_path)
+    let_take(monkeypatch, [])
+    assert Teacher(spacy.load(tmp_path)).choose_precision(docs_of()) == 1
 
 
 class Values(OrderedDict):
