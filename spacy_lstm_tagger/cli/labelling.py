@@ -31,7 +31,7 @@ from .texts import Text
 
 SHARD = 1000  # texts
 BATCH_WORDS = 4000  # that teachers read side by side
-SAMPLE = 40  # texts to time teachers with; of long ones, only the first are read
+SAMPLE, SAMPLE_WORDS = 40, 2000  # texts to time teachers with, and words of them, about
 LONGEST = 10_000  # characters; longer texts are cut between words
 HELD_OUT = 0.1  # of the words, at most
 ENOUGH = 20_000  # words to hold out, at most
@@ -194,7 +194,7 @@ def label_texts(
 def _choose_precision(teachers: Teachers, texts: Texts) -> None:
     """Let each teacher calculate as is fastest here."""
     some = tokenize(teachers.teachers[0].nlp, islice(texts.read(held_out=False), SAMPLE))
-    sample = next(iter(minibatch_by_words(some, BATCH_WORDS, get_length=len)))
+    sample = next(iter(minibatch_by_words(some, SAMPLE_WORDS, get_length=len)))
     for teacher in teachers.teachers:
         if (faster := teacher.choose_precision(sample)) > 1:
             msg.info(f"{teacher.name} calculates in bfloat16, which is {faster:.1f} times as fast")
