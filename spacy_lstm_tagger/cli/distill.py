@@ -20,7 +20,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config
 from wasabi import msg
 
-from ..pipeline.distillation import Teacher, Teachers, load_teacher
+from ..pipeline.distillation import Teacher, Teachers
 from ..pipeline.labels import affirmed, gold_labels
 from .agreement import judge, show
 from .assembly import Plan, assemble, check_vectors, make_plan
@@ -145,7 +145,7 @@ def prepare(order: Order) -> Lesson:
     setup_gpu(order.use_gpu)
     teachers = Teachers(
         [
-            Teacher(load_teacher(name), order.components, by_sentence=order.by_sentence)
+            Teacher(load_pipeline(name), order.components, by_sentence=order.by_sentence)
             for name in names
         ]
     )

@@ -1,6 +1,7 @@
 """Find, read and load files: pipelines, texts and corpora."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from io import TextIOWrapper
@@ -26,16 +27,22 @@ from .texts import Text, flaw_of
 SENTENCES_PER_DOC = 10  # of CoNLL-U, as `spacy convert -n 10` makes them
 ATTRIBUTES = {"tag": "tags", "pos": "parts of speech", "morph": "morphological features"}
 BYTE_ORDER_MARK = "\ufeff"
+KNOWN_NAMES = re.compile(r"\.?\s+Available (?:names|factories): .*", re.DOTALL)  # in spaCy's errors
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks
 
 
 def load_pipeline(name: str) -> Language:
     """Load a pipeline by its path, or by the name of an installed package; ValueError if there is
-    none.
+    none, or if it can't be loaded, as one of its packages is missing, or for another reason.
     """
     if not Path(name).exists() and not spacy.util.is_package(name):
         raise ValueError(f"there is no pipeline {name}: neither a folder nor an installed package")
-    return spacy.load(name)
+    try:
+        return spacy.load(name)
+    except (ImportError, OSError, ValueError) as error:
+        reason, *known = KNOWN_NAMES.split(str(error))
+        hint = ". If a Python file of yours defines it, add --code FILE" if known else ""
+        raise ValueError(f"the pipeline {name} can't be loaded: {reason}{hint}") from error
 
 
 def nodes_of(pipe: object) -> list[Model]:

@@ -16,7 +16,6 @@ from spacy.language import Language
 from spacy.parts_of_speech import NAMES as POS_NAMES
 from spacy.pipeline import Morphologizer, SentenceRecognizer, Sentencizer, Tagger
 from spacy.tokens import Doc
-from spacy.util import load_model
 from thinc.api import Model, NumpyOps, get_current_ops
 
 from .decoding import emissions_of, probabilities_of
@@ -227,19 +226,6 @@ class Columns(NamedTuple):
     def add_up(self, probabilities: Floats2d) -> Floats2d:
         """Return (tokens, labels) the sums of (tokens, columns)."""
         return numpy.add.reduceat(probabilities[:, self.order], self.starts, axis=1)
-
-
-def load_teacher(pipeline: str) -> Language:
-    """Load the pipeline of a teacher.
-
-    pipeline (str): Its path, or the name of an installed package.
-    RAISES: ValueError if it can't be loaded, as one of its packages is missing, or for another
-        reason.
-    """
-    try:
-        return load_model(pipeline)
-    except (ImportError, OSError, ValueError) as error:
-        raise ValueError(f"the teacher {pipeline!r} can't be loaded: {error}") from error
 
 
 def attributes_of(pipe: Any) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Tests of `io.py`: pipelines, texts and corpora as files."""
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli.io import (
     find_files,
+    load_pipeline,
     read_corpus,
     read_texts,
     require_annotation,
@@ -227,3 +229,36 @@ def test_one_label_in_a_whole_corpus_is_named(
     said = " ".join(capsys.readouterr().out.split())
     assert f"all 2 tokens that have a label have '{label}'" in said
     assert ("spacy convert -c iob" in said) is hint
+
+
+def test_a_pipeline_that_isnt_there() -> None:
+    with pytest.raises(ValueError, match="there is no pipeline nowhere: neither a folder nor"):
+        load_pipeline("nowhere")
+
+
+@pytest.mark.parametrize("kind", ["factory", "architecture"])
+def test_a_pipeline_that_cant_be_loaded_says_what_it_lacks(kind: str, tmp_path: Path) -> None:
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("tagger")
+    nlp.to_disk(tmp_path)
+    config = (tmp_path / "config.cfg").read_text()
+    old, new = {
+        "factory": ('factory = "tagger"', 'factory = "of_a_missing_package"'),
+        "architecture": ("spacy.Tagger.v2", "of_a_missing_package"),
+    }[kind]
+    (tmp_path / "config.cfg").write_text(config.replace(old, new))
+    with pytest.raises(ValueError) as caught:
+        load_pipeline(str(tmp_path))
+    message = str(caught.value)
+    assert message.startswith(f"the pipeline {tmp_path} can't be loaded: ")
+    assert "of_a_missing_package" in message
+    assert message.endswith(". If a Python file of yours defines it, add --code FILE")
+    assert "Available" not in message
+
+
+def test_a_damaged_pipeline_is_named(saved_pipeline: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved_pipeline, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "lstm_tagger" / "model").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"can't be loaded: .*model") as caught:
+        load_pipeline(str(tmp_path))
+    assert "--code" not in str(caught.value)

@@ -14,7 +14,7 @@ from spacy.training import Example
 from spacy.util import registry
 from thinc.api import Model, fix_random_seed
 
-from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers, load_teacher
+from spacy_lstm_tagger.pipeline.distillation import Teacher, Teachers
 from spacy_lstm_tagger.pipeline.soft_labels import soft_labels
 
 TEXTS = ["The dog ate the apple", "Everybody read that book", "The book", "Everybody  ate \n it"]
@@ -388,17 +388,3 @@ def test_pipelines_that_cant_teach_are_refused(nlp: Language) -> None:
     nlp.add_pipe("tagger")
     with pytest.raises(ValueError, match="'tagger' of the teacher xx_pipeline is not trained"):
         Teacher(nlp)
-
-
-def test_a_teacher_that_cant_be_loaded_is_named(tmp_path: Any) -> None:
-    with pytest.raises(ValueError, match=r"the teacher 'nowhere' can't be loaded: .*E050"):
-        load_teacher("nowhere")
-    nlp = spacy.blank("xx")
-    nlp.to_disk(tmp_path)
-    config = (tmp_path / "config.cfg").read_text()
-    config = config.replace("pipeline = []", 'pipeline = ["transformer"]')
-    config = config.replace("[components]", '[components]\n\n[components.transformer]\n'
-                            'factory = "a_factory_of_a_missing_package"')  # fmt: skip
-    (tmp_path / "config.cfg").write_text(config)
-    with pytest.raises(ValueError, match=r"can't be loaded: .*a_factory_of_a_missing_package"):
-        load_teacher(str(tmp_path))
