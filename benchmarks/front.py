@@ -184,11 +184,14 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="annotated Docs, as a DocBin")
     parser.add_argument("pipelines", nargs="+", help="NAME=FOLDER or NAME=PACKAGE")
     parser.add_argument("--train", type=Path, help="the corpus that tells which words are unseen")
+    parser.add_argument("--code", type=Path, help="Python file to be imported first")
     parser.add_argument("--attribute", default="tag", choices=["tag", "pos"])
     parser.add_argument("--disable", nargs="*", default=[], help="components to leave out")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--svg", type=Path, help="the picture to write")
     arguments = parser.parse_args()
+    if arguments.code is not None:
+        spacy.util.import_file("code", arguments.code)
     named = dict(name.split("=", 1) for name in arguments.pipelines)
     loaded = {name: spacy.load(path) for name, path in named.items()}
     for nlp in loaded.values():
