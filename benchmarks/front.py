@@ -192,6 +192,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.code is not None:
         spacy.util.import_file("code", arguments.code)
+    if any("=" not in name for name in arguments.pipelines):
+        parser.error("each pipeline must be NAME=FOLDER or NAME=PACKAGE")
     named = dict(name.split("=", 1) for name in arguments.pipelines)
     loaded = {name: spacy.load(path) for name, path in named.items()}
     for nlp in loaded.values():

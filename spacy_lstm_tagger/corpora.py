@@ -96,7 +96,7 @@ def create_mixed_corpus(
     def read(nlp: Language) -> Iterator[Example]:
         nonlocal drawn
         examples = list(new(nlp))
-        n_old = round(ratio * len(examples))
+        n_old = max(1, round(ratio * len(examples))) if ratio else 0
         if not draw_anew:
             old_examples = list(old(nlp))
             yield from examples

@@ -231,7 +231,7 @@ def words_of(examples: Iterable[Example]) -> list[str]:
     return [example.reference[0].text for example in examples]
 
 
-@pytest.mark.parametrize("ratio, n_old", [(0, 0), (0.5, 2), (1.0, 4), (3, 12)])
+@pytest.mark.parametrize("ratio, n_old", [(0, 0), (0.01, 1), (0.5, 2), (1.0, 4), (3, 12)])
 @pytest.mark.parametrize("draw_anew", [False, True])
 def test_a_mixed_corpus_has_all_new_docs_and_some_old_ones(
     nlp: Language, ratio: float, n_old: int, draw_anew: bool

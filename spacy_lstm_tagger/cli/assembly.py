@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from spacy.language import Language
+from spacy.pipeline import Lemmatizer
 from spacy.util import load_model_from_config
 from thinc.api import Config
 
@@ -43,9 +44,10 @@ def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
     for name in keep:
         if name not in nlp.pipe_names or name in taught:
             others = [other for other in nlp.pipe_names if other not in taught]
+            disabled = ". It is disabled" if name in nlp.disabled else ""
             raise ValueError(
                 f"{name!r} can't be kept: the teacher {teacher.name} has these components beside "
-                f"the ones that teach: {', '.join(others) or 'none'}"
+                f"the ones that teach: {', '.join(others) or 'none'}{disabled}"
             )
     kept = {*keep, *(encoder for name in keep for encoder in _encoders(nlp, name))}
     needed = {encoder for name in taught for encoder in _encoders(nlp, name)}
@@ -55,6 +57,7 @@ def make_plan(teacher: Teacher, keep: Sequence[str] = ()) -> Plan:
         if name not in taught | kept and (reason := _reason(nlp, name, pipe))
     }
     left_out.update(_unmet(nlp, left_out, kept))
+    left_out.update({name: "disabled" for name in nlp.disabled})
     pupils = _pupil_names(teacher)
     order: list[str] = []
     for name in nlp.pipe_names:
@@ -152,11 +155,19 @@ def _unmet(nlp: Language, left_out: dict[str, str], kept: set[str]) -> dict[str,
         gone = {*left_out, *unmet}
         assigned = {a for name in metas if name not in gone for a in metas[name].assigns}
         lost = {a for name in gone for a in metas[name].assigns} - assigned
-        needs = {name: lost.intersection(meta.requires) for name, meta in metas.items()}
+        needs = {name: lost.intersection(_required(nlp, name)) for name in metas}
         new = [name for name in needs if needs[name] and name not in gone | kept]
         if not new:
             return unmet
         unmet.update({name: f"needs {', '.join(sorted(needs[name]))}" for name in new})
+
+
+def _required(nlp: Language, name: str) -> list[str]:
+    """Return the attributes that a component requires; spaCy's lemmatizer doesn't say so."""
+    pipe = nlp.get_pipe(name)
+    if isinstance(pipe, Lemmatizer) and pipe.mode != "lookup":
+        return ["token.pos"]
+    return list(nlp.get_pipe_meta(name).requires)
 
 
 def _pupil_names(teacher: Teacher) -> dict[str, str]:
@@ -183,7 +194,7 @@ def _readers_of_vectors(nlp: Language, plan: Plan) -> list[str]:
 def _meta(teacher: Teacher, pupil: Language) -> dict[str, Any]:
     theirs = teacher.nlp.meta
     return {
-        "name": f"{theirs['name']}_distilled",
+        "name": f"{theirs['name'].removesuffix('_distilled')}_distilled",
         "description": f"Taught by {teacher.name}",
         "license": theirs.get("license", ""),
         "sources": theirs.get("sources") or [],

@@ -247,7 +247,8 @@ def distill_cli(
     use_gpu: Gpu = -1,
 ) -> None:
     """Train a fast tagger on what trained pipelines think of texts, and put it in the place of the
-    first one. Settings of the config can be overridden as in spacy train: --training.max_steps N.
+    first one. Settings of the config can be overridden as in spacy train, behind all else:
+    --training.max_steps N.
     """
     first = next((i for i, word in enumerate(inputs) if word.startswith("--")), len(inputs))
     overrides = parse_config_overrides(inputs[first:])

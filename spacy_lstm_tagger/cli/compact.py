@@ -13,7 +13,7 @@ from wasabi import msg
 
 from ..model.compaction import DROPPED
 from ..model.shim import has_network
-from ..pipeline.labels import FACTORIES
+from ..pipeline.labels import FACTORIES, labels_of
 from ..pipeline.pairing import bare_copy
 from ..pipeline.tagger import LSTMTagger
 from .assembly import rebuild
@@ -22,6 +22,8 @@ from .io import find_files, load_pipeline, networks_of, nodes_of, progress, read
 SHARES = [share / 20 for share in range(19, -1, -1)]  # of words to drop; the largest is tried first
 CHANGED = 1 / 1000  # of all tokens, at most
 BATCH_SIZE = 128
+# What components write that read an LSTM of this package.
+WRITTEN: list[int | str] = ["TAG", "POS", "MORPH", "ENT_IOB", "ENT_TYPE", "HEAD", "DEP"]
 
 
 def compact_pipeline(
@@ -39,8 +41,11 @@ def compact_pipeline(
     RAISES: ValueError if there is no such pipeline, if it has no LSTM, or if something would be
         overwritten.
     """
+    output = output.absolute()
     if output.exists() and not force:
         raise ValueError(f"{output} exists already; use --force to overwrite it")
+    if output.exists() and not (output / "meta.json").is_file():
+        raise ValueError(f"{output} is no pipeline, so it isn't overwritten; name another folder")
     files = [file for file, _ in find_files(texts)] if texts else []
     nlp = load_pipeline(pipeline)
     if not networks_of(nlp):
@@ -101,10 +106,16 @@ def size_of(path: Path) -> int:
 
 def _labels(nlp: Language, docs: Sequence[Doc]) -> NDArray[Any]:
     """Return (tokens, attributes) the annotation that a pipeline gives to copies of Docs."""
-    keys: list[int | str] = [attribute.upper() for attribute in FACTORIES]
+    own = {pipe.attribute for _, pipe in nlp.pipeline if isinstance(pipe, LSTMTagger)}
+    extensions = sorted(own.difference(FACTORIES))
     copies = (bare_copy(doc, nlp.vocab) for doc in docs)
-    arrays = [doc.to_array(keys) for doc in nlp.pipe(copies, batch_size=BATCH_SIZE)]
-    return numpy.concatenate([*arrays, numpy.zeros((0, len(keys)), dtype="uint64")])
+    arrays = [numpy.zeros((0, len(WRITTEN) + len(extensions)), dtype="uint64")]
+    for doc in nlp.pipe(copies, batch_size=BATCH_SIZE):
+        rows = [labels_of(doc, name) for name in extensions]
+        ids = [[nlp.vocab.strings.add(label or "") for label in row] for row in rows]
+        columns = [numpy.asarray(row, "uint64")[:, None] for row in ids]
+        arrays.append(numpy.concatenate([doc.to_array(WRITTEN), *columns], axis=1))
+    return numpy.concatenate(arrays)
 
 
 def _without_strings(nlp: Language) -> Language:

@@ -11,13 +11,14 @@ import spacy
 import srsly
 from spacy.cli._util import setup_gpu
 from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_pipeline
-from spacy.util import load_model, load_model_from_config
+from spacy.util import load_model, load_model_from_config, registry
 from spacy.vocab import Vocab
-from thinc.api import Config
+from thinc.api import Config, ConfigValidationError
 from wasabi import msg
 
 from ..pipeline.distillation import Teacher, Teachers
@@ -26,7 +27,14 @@ from .agreement import judge, show
 from .assembly import Plan, assemble, check_vectors, make_plan
 from .compact import compact, save
 from .evaluation import known_words
-from .io import load_pipeline, read_corpus, require_annotation, require_paths
+from .io import (
+    different_labels,
+    label_counts,
+    load_pipeline,
+    read_corpus,
+    require_annotation,
+    require_paths,
+)
 from .labelling import (
     Texts,
     annotated,
@@ -143,12 +151,7 @@ def prepare(order: Order) -> Lesson:
     require_paths([path for path in (order.train, order.dev, order.config) if path])
     _check_output(order)
     setup_gpu(order.use_gpu)
-    teachers = Teachers(
-        [
-            Teacher(load_pipeline(name), order.components, by_sentence=order.by_sentence)
-            for name in names
-        ]
-    )
+    teachers = Teachers(_load_teachers(order, names))
     first, overrides = teachers.teachers[0], order.overrides or {}
     plan = make_plan(first, order.keep)
     check_vectors(first, plan, order.vectors)
@@ -170,8 +173,41 @@ def prepare(order: Order) -> Lesson:
         has_dev=bool(dev),
         overrides={**(suited_to(texts, gold) if order.config is None else {}), **overrides},
     )
-    load_model_from_config(config, auto_fill=True)  # which raises if a setting is wrong
+    filled = load_model_from_config(config, auto_fill=True).config  # raises if a setting is wrong
+    _check_training(config["training"], filled.interpolate()["training"])
     return Lesson(teachers, plan, texts, gold, dev, manifest, config)
+
+
+def _load_teachers(order: Order, names: Sequence[str]) -> list[Teacher]:
+    """Load the teachers. Each component that is to teach must be one of any of them."""
+    pipelines = [load_pipeline(name) for name in names]
+    for name, nlp in zip(names, pipelines, strict=True):
+        if Path(nlp.path).resolve().is_relative_to(order.output.resolve()):
+            raise ValueError(
+                f"{order.output} has the teacher {name} in it, which would be overwritten: name "
+                "another folder"
+            )
+    known = {component for nlp in pipelines for component in nlp.pipe_names}
+    return [
+        Teacher(
+            nlp,
+            [name for name in order.components if name in nlp.pipe_names or name not in known]
+            or order.components,
+            by_sentence=order.by_sentence,
+        )
+        for nlp in pipelines
+    ]
+
+
+def _check_training(training: dict[str, Any], filled: dict[str, Any]) -> None:
+    """Raise a ValueError if a setting of [training] is unknown or wrong."""
+    if unknown := training.keys() - filled.keys():
+        raise ValueError(f"[training] has no setting {', '.join(sorted(unknown))}")
+    try:
+        registry.resolve(filled, schema=ConfigSchemaTraining)
+    except ConfigValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors)
+        raise ValueError(f"[training] has wrong settings: {'; '.join(wrong)}") from error
 
 
 def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
@@ -187,7 +223,7 @@ def suited_to(texts: Texts, gold: Sequence[Doc]) -> dict[str, Any]:
         words_of_doc = sum(map(len, gold)) / len(gold)
         by_words = 3 * words_of_doc / (texts.n_words / texts.n_texts)
         by_readings = texts.n_texts / len(gold) / MAX_READINGS
-        settings["corpora.train.ratio"] = round(max(by_words, by_readings), 2)
+        settings["corpora.train.ratio"] = float(f"{max(by_words, by_readings):.3g}")
     return settings
 
 
@@ -199,6 +235,8 @@ def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     teachers, texts = [], []
     for name in inputs:
         path = Path(name)
+        if (path / "model-best" / "meta.json").is_file():
+            raise ValueError(f"{name} has pipelines in it: name one, {path / 'model-best'}")
         if (path / "meta.json").is_file() or (path / "config.cfg").is_file():
             teachers.append(name)
         elif path.exists():
@@ -236,6 +274,9 @@ def _read_gold(path: Path | None, teachers: Teachers) -> list[Doc]:
     docs = read_corpus(path, Vocab())
     for attribute in teachers.attributes:
         require_annotation(docs, attribute, path)
+        found, known = label_counts(docs, attribute), teachers.labels[attribute]
+        if not found.keys() & set(known):
+            raise ValueError(different_labels(found, known, str(path), "the teacher"))
     return docs
 
 

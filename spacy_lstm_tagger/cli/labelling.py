@@ -7,6 +7,7 @@ texts. Shards are written atomically, so an interrupted run can continue.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
@@ -33,6 +34,7 @@ SHARD = 1000  # texts
 BATCH_WORDS = 4000  # that teachers read side by side
 SAMPLE, SAMPLE_WORDS = 40, 2000  # texts to time teachers with, and words of them, about
 LONGEST = 10_000  # characters; longer texts are cut between words
+BLANKS = re.compile(r"\s+")
 HELD_OUT = 0.1  # of the words, at most
 ENOUGH = 20_000  # words to hold out, at most
 MANIFEST = "manifest.json"
@@ -40,7 +42,7 @@ ANNOTATION = {"tag": "TAG", "pos": "POS", "morph": "MORPH"}
 
 
 class Texts(NamedTuple):
-    """The texts of some files.
+    """The texts of some files. Long ones are cut into several.
 
     n_texts, n_words: Their number without blank ones, and that of words; see `count_words`.
     fingerprint: A digest of all texts.
@@ -57,10 +59,9 @@ class Texts(NamedTuple):
     def read(self, *, held_out: bool) -> Iterator[str]:
         """Yield the texts to hold out, or all others. Equal texts are never in both."""
         for text in _read(self.files, self.text_key):
-            if not _is_usable(text):
-                continue
-            if (crc32(text.text.encode()) <= self.limit) == held_out:
-                yield from _cut(text.text.strip())
+            for part in _parts(text):
+                if (crc32(part.encode()) <= self.limit) == held_out:
+                    yield part
 
 
 def survey(
@@ -79,14 +80,17 @@ def survey(
     RAISES: ValueError if there are none, or too few.
     """
     files = [file for file, _ in find_files(paths, output)]
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file} is no regular file, and texts are read more than once")
     digest, words_of = hashlib.sha256(), dict[int, int]()
     n_texts = n_words = 0
     flaws = []
     for text in _read(files, text_key):
         if text.error:
             flaws.append(f"{text.where}: {text.error}")
-        if _is_usable(text):
-            data, n = text.text.encode(), count_words(text.text)
+        for part in _parts(text):
+            data, n = part.encode(), count_words(part)
             digest.update(data + b"\n")
             words_of[crc32(data)] = words_of.get(crc32(data), 0) + n
             n_texts, n_words = n_texts + 1, n_words + n
@@ -140,7 +144,8 @@ def manifest_of(teachers: Teachers, texts: Texts, gold: Sequence[Doc]) -> dict[s
             }
             for teacher in teachers.teachers
         ],
-        "texts": {"number": texts.n_texts, "digest": texts.fingerprint, "limit": texts.limit},
+        "texts": {"number": texts.n_texts, "digest": texts.fingerprint},
+        "held-out texts": texts.limit,
         "gold": {"number": len(gold), "digest": digest.hexdigest()},
         "k": K,
     }
@@ -256,15 +261,13 @@ def _read(files: Iterable[Path], text_key: str) -> Iterator[Text]:
         yield from read_texts(file, text_key)
 
 
-def _is_usable(text: Text) -> bool:
-    return not text.error and bool(text.text.strip())
-
-
-def _cut(text: str) -> Iterator[str]:
-    """Yield a text, or parts of it, if it is long."""
-    while len(text) > LONGEST:
-        end = text.rfind(" ", 1, LONGEST)
-        end = end if end > 0 else LONGEST
-        yield text[:end]
-        text = text[end:].lstrip()
-    yield text
+def _parts(text: Text) -> Iterator[str]:
+    """Yield a text, or parts of it, if it is long; nothing if it is blank or can't be read."""
+    rest = "" if text.error else text.text.strip()
+    while len(rest) > LONGEST:
+        blanks = [match.start() for match in BLANKS.finditer(rest, 1, LONGEST)]
+        end = blanks[-1] if blanks else LONGEST
+        yield rest[:end]
+        rest = rest[end:].lstrip()
+    if rest:
+        yield rest

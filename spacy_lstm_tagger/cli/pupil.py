@@ -52,7 +52,8 @@ def pupil_config(
     has_gold (bool): Whether there are gold labels to learn from.
     has_dev (bool): Whether there is a dev set with gold labels.
     overrides (dict | None): Settings of the config to replace.
-    RAISES: ValueError if there is no such size, or if the config has no tagger.
+    RAISES: ValueError if there is no such size, if the config has no tagger, or if its training
+        would never end.
     """
     if size not in SIZES:
         raise ValueError(f"the size {size!r} must be one of {', '.join(SIZES)}")
@@ -77,6 +78,11 @@ def pupil_config(
     made["nlp"].update({"lang": theirs["lang"], "tokenizer": theirs["tokenizer"]})
     made["corpora"] = _corpora(made, labelled, has_gold=has_gold, has_dev=has_dev)
     made["training"]["max_epochs"] = -1
+    if not made["training"].get("max_steps") and not made["training"].get("patience"):
+        raise ValueError(
+            "the training would never end: its texts are streamed, so max_epochs doesn't count. "
+            "Set a number of steps, such as --training.max_steps 9000"
+        )
     return made
 
 

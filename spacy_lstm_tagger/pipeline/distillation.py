@@ -5,7 +5,7 @@ A component can teach if its model scores labels: spaCy's `tagger` and `morpholo
 "Distilling the Knowledge in a Neural Network").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -140,22 +140,18 @@ class Teacher:
         return found
 
     def checksum(self) -> int:
-        """Return a checksum of the components that run."""
+        """Return a checksum of the files of the components that run: the ones that teach, and all
+        before them. It needs a pipeline that was loaded from a folder or a package; models in
+        memory can differ from load to load in what doesn't matter, such as temporary paths.
+        """
+        names = self.nlp.pipe_names
+        last = max(map(names.index, self.components.values()))
         checksum = 0
-        for component, pipe in self._used():
-            model = getattr(pipe, "model", None)
-            if isinstance(model, Model):
-                checksum = crc32(model.to_bytes(), crc32(component.encode(), checksum))
+        for name in names[: last + 1]:
+            for file in sorted((self.nlp.path / name).rglob("*")):
+                if file.is_file():
+                    checksum = crc32(file.read_bytes(), crc32(file.name.encode(), checksum))
         return checksum
-
-    def _used(self) -> Iterator[tuple[str, Any]]:
-        """Yield the components that run: the ones that teach, and all before them."""
-        left = set(self.components.values())
-        for component, pipe in self.nlp.pipeline:
-            if not left:
-                return
-            left.discard(component)
-            yield component, pipe
 
 
 class Teachers:
@@ -253,14 +249,14 @@ def _find_components(nlp: Language, wanted: Sequence[str]) -> dict[str, str]:
                 f"its components that can teach: {has}.{disabled}"
             )
     found: dict[str, str] = {}
-    for name in wanted or can_teach:
+    for name in dict.fromkeys(wanted) or can_teach:
         for attribute in can_teach[name]:
-            if attribute in found and wanted:
+            if attribute in found:
                 raise ValueError(
                     f"{found[attribute]!r} and {name!r} of the teacher {pipeline} both write "
-                    f"{attribute}: name one of them"
+                    f"{attribute}: name one of them, by --component"
                 )
-            found.setdefault(attribute, name)
+            found[attribute] = name
     if not found:
         raise ValueError(
             f"the teacher {pipeline} has no component whose model scores labels, such as a tagger "

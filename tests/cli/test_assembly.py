@@ -143,3 +143,20 @@ def test_vectors_of_two_kinds_are_refused(loaded: Teacher) -> None:
     check_vectors(loaded, plan, None)
     with pytest.raises(ValueError, match="'senter' can't be kept with --vectors"):
         check_vectors(loaded, plan, "vectors")
+
+
+@pytest.mark.parametrize("mode, stays", [("rule", False), ("lookup", True)])
+def test_a_rule_lemmatizer_needs_parts_of_speech(teacher: Path, mode: str, stays: bool) -> None:
+    nlp = spacy.load(teacher)
+    nlp.add_pipe("lemmatizer", config={"mode": mode})
+    assert "lemmatizer" in make_plan(Teacher(nlp)).order
+    plan = make_plan(Teacher(nlp, ["tagger"]))
+    assert ("lemmatizer" in plan.order) == stays
+    assert plan.left_out.get("lemmatizer") == (None if stays else "needs token.pos")
+
+
+def test_disabled_components_are_named(loaded: Teacher) -> None:
+    loaded.nlp.disable_pipe("sentencizer")
+    assert make_plan(loaded).left_out["sentencizer"] == "disabled"
+    with pytest.raises(ValueError, match=r"'sentencizer' can't be kept.* It is disabled"):
+        make_plan(loaded, ["sentencizer"])

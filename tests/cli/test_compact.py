@@ -1,5 +1,6 @@
 """Tests of `compact.py`: a pipeline becomes smaller, and tags nearly as before."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import spacy
 from numpy.testing import assert_allclose
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
 
 from spacy_lstm_tagger.cli import compact as module
 from spacy_lstm_tagger.cli.compact import compact, save, size_of
@@ -126,3 +129,46 @@ def test_a_failure_leaves_the_old_pipeline(
     with pytest.raises(OSError, match="No space left"):
         save(nlp, tmp_path / "old")
     assert [path.name for path in tmp_path.rglob("*")] == ["old", "file"]
+
+
+def test_labels_in_an_extension_are_compared(
+    tiny: dict,
+) -> None:
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("lstm_label_tagger", config={"model": tiny, "extension": "slot"})
+    words = [f"word{i}" for i in range(20)]
+    reference = Doc(nlp.vocab, words=words)
+    for token in reference:
+        token._.slot = f"label{token.i}"
+    examples = [Example(Doc(nlp.vocab, words=words), reference)]
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.03
+    for _ in range(60):
+        nlp.update(examples, sgd=optimizer)
+    found = module._labels(nlp, [Doc(Vocab(), words=words)])
+    labels = [token._.slot for token in nlp(Doc(nlp.vocab, words=words))]
+    assert [nlp.vocab.strings[int(row[-1])] for row in found] == labels
+    assert len(set(labels)) > 10
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_only_a_pipeline_is_overwritten(
+    run: Callable, pipeline: str, tmp_path: Path, kind: str
+) -> None:
+    notes = tmp_path / "precious" / "notes.txt" if kind == "folder" else tmp_path / "precious"
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("mine")
+    result = run("compact", pipeline, "-o", tmp_path / "precious", "--force")
+    assert result.exit_code == 1
+    assert "is no pipeline, so it isn't overwritten" in " ".join(result.output.split())
+    assert notes.read_text() == "mine"
+
+
+def test_a_pipeline_can_be_written_to_the_working_folder(
+    run: Callable, pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pipeline, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    result = run("compact", pipeline, "-o", ".", "--force")
+    assert result.exit_code == 0, result.output
+    assert size_of(tmp_path / "here") < size_of(Path(pipeline))

@@ -1,6 +1,7 @@
 """Tests of `distill.py`: from teachers and texts to a pipeline, in one command."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,10 @@ def test_another_teacher_needs_force(
         (["{teacher}", "{texts}", "--size", "huge"], "'huge' must be one of fast, tagger, accur"),
         (["{teacher}", "{texts}", f"{MODEL}no_setting", "0"], "no_setting"),
         (["{teacher}", "{texts}", "--config", "{other}"], "has no lstm_tagger to train"),
+        (["{teacher}", "{texts}", "--training.max_steps", "x"], "wrong settings: max_steps: Input"),
+        (["{teacher}", "{texts}", "--training.max_stepz", "9"], "has no setting max_stepz"),
+        (["{teacher}", "{texts}", "{parent}"], "has pipelines in it: name one"),
+        (["{teacher}", "{texts}", "--dev", "{tags}"], "and the teacher have no label in common"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -233,8 +238,13 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     )
     paths = {"teacher": teacher, "texts": texts, "empty": "empty.txt", "short": "short.txt",
              "blank": "blank", "other": "other.cfg"}  # fmt: skip
+    (tmp_path / "parent").mkdir()
+    spacy.blank("xx").to_disk(tmp_path / "parent" / "model-best")
+    odd = Doc(Vocab(), words=["dog"], tags=["X"], pos=["NOUN"], morphs=["Number=Sing"])
+    DocBin(docs=[odd]).to_disk(tmp_path / "tags.spacy")
+    paths |= {"parent": "parent", "tags": "tags.spacy"}
     words = [argument.format(**paths) for argument in arguments]
-    quick = [] if "other.cfg" in words else QUICK
+    quick = [] if "other.cfg" in words or "--training.max_steps" in words else QUICK
     result = run("distill", *words, "-o", "out", *quick)
     assert result.exit_code == 1, result.output
     assert message in " ".join(result.output.split())
@@ -258,3 +268,28 @@ def test_gold_data_of_another_attribute_are_refused(
     assert result.exit_code == 1
     assert "has no parts of speech" in " ".join(result.output.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_is_not_overwritten(
+    run: Callable, teacher: Path, texts: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(teacher, tmp_path / "out" / "model-best")
+    result = run("distill", tmp_path / "out" / "model-best", texts, "-o", tmp_path / "out",
+                 "--force")  # fmt: skip
+    assert result.exit_code == 1
+    assert "has the teacher" in " ".join(result.output.split())
+    assert spacy.load(tmp_path / "out" / "model-best").meta["name"] == "teacher"
+
+
+def test_teachers_whose_components_have_other_names(
+    run: Callable, teacher: Path, pipeline: str, texts: Path, tmp_path: Path
+) -> None:
+    names = ["--component", "tagger", "--component", "lstm_tagger"]
+    result = run("distill", teacher, pipeline, texts, "-o", tmp_path / "out", *names, *QUICK)
+    assert result.exit_code == 0, result.output
+    nlp = spacy.load(tmp_path / "out" / "model-best")
+    assert [one["components"] for one in nlp.meta["teachers"]] == [
+        {"tag": "tagger"}, {"tag": "lstm_tagger"}
+    ]  # fmt: skip
+    result = run("distill", teacher, pipeline, texts, "-o", tmp_path / "o", "--component", "x")
+    assert "has no component 'x'" in " ".join(result.output.split())

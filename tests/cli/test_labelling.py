@@ -1,6 +1,7 @@
 """Tests of `labelling.py`: texts are labelled once, and what was done is not done again."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def test_labels_of_other_teachers_or_texts_are_refused(
     with pytest.raises(ValueError, match="were made with other teachers, so"):
         check_manifest(labelled, manifest_of(other, found, []))
     (tmp_path / "texts.txt").write_text("Another\ntext\n")
-    with pytest.raises(ValueError, match="were made with other texts, so"):
+    with pytest.raises(ValueError, match="were made with other texts and held-out texts, so"):
         check_manifest(labelled, manifest_of(teachers, survey([tmp_path / "texts.txt"]), []))
     gold = [Doc(Vocab(), words=["The"], tags=["DET"])]
     with pytest.raises(ValueError, match="were made with other gold, so"):
@@ -223,3 +224,26 @@ def test_whitespace_has_no_labels(teachers: Teachers) -> None:
 )
 def test_words_are_counted_without_blanks_too(text: str, n: int) -> None:
     assert count_words(text) == n
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\u3000"])
+def test_long_texts_are_cut_between_words_before_any_is_held_out(
+    blank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelling, "LONGEST", 100)
+    words = [f"word{i}" for i in range(2000)]
+    path = tmp_path / "texts.jsonl"
+    path.write_text(json.dumps({"text": blank.join(words)}) + "\n" + '{"text": "A short one"}\n')
+    texts = survey([path])
+    learnt, held_out = (list(texts.read(held_out=side)) for side in (False, True))
+    assert texts.n_texts == len(learnt) + len(held_out) > 150
+    assert 200 <= sum(map(count_words, held_out)) <= 220
+    assert texts.n_words == 2003
+    assert sorted(" ".join([*learnt, *held_out]).split()) == sorted([*words, "A", "short", "one"])
+    assert max(map(len, [*learnt, *held_out])) <= 100
+
+
+def test_a_pipe_is_refused_as_it_can_be_read_only_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is no regular file, and texts are read more than"):
+        survey([tmp_path / "pipe"])

@@ -92,6 +92,14 @@ def test_any_config_of_a_training_will_do(teacher: Language, plan: Plan, name: s
     assert config["corpora"]["train"]["@readers"] == "spacy-lstm-tagger.LabelledCorpus.v1"
 
 
+def test_a_training_without_an_end_is_refused(teacher: Language) -> None:
+    config = CONFIGS / "tutorial.cfg"
+    with pytest.raises(ValueError, match=r"would never end.*--training\.max_steps"):
+        pupil_config(ONE, teacher, Path("labelled"), config=config)
+    overrides = {"training.max_steps": 5}
+    assert pupil_config(ONE, teacher, Path("labelled"), config=config, overrides=overrides)
+
+
 @pytest.mark.parametrize("plan", [ONE, TWO], ids=["one", "two"])
 def test_sizes_and_vectors(teacher: Language, plan: Plan) -> None:
     for size, expected in SIZES.items():
