@@ -105,3 +105,20 @@ def test_pipelines_that_drop_docs_are_compared_by_text(loaded: Teacher, tmp_path
     judged = judge(spacy.load(tmp_path), loaded.nlp, plan, examined, [], known=None)
     theirs = [token.tag_ for own in (words[1], words[3]) for token in loaded.nlp(" ".join(own))]
     assert judged.from_text["tag"] == pytest.approx(theirs.count("NN") / 5)
+
+
+def test_the_accuracy_is_that_of_the_taggers(loaded: Teacher, tmp_path: Path) -> None:
+    @Language.component("all_verbs")
+    def all_verbs(doc: Doc) -> Doc:
+        for token in doc:
+            token.tag_ = "V"
+        return doc
+
+    pupil = spacy.blank("xx")
+    pupil.add_pipe("all_nouns", name="tagger")
+    pupil.add_pipe("all_verbs")
+    pupil.to_disk(tmp_path)
+    examined = [Doc(Vocab(), words=["dog", "ate"], tags=["NN", "V"])]
+    plan = make_plan(loaded)._replace(order=["tagger", "all_verbs"])
+    judged = judge(spacy.load(tmp_path), loaded.nlp, plan, examined, examined, known=None)
+    assert judged.accuracy["tag"] == (1.0, 0.5)
