@@ -83,7 +83,7 @@ def create_mixed_corpus(
     new (Callable[[Language], Iterable[Example]]): The new corpus.
     old (Callable[[Language], Iterable[Example]]): The old one. Ten thousand of its Docs at a time
         are read and shuffled; so if it has more of them, they should be in a random order.
-    ratio (float): How many old Docs for each new one.
+    ratio (float): How many old Docs for each new one; if not 0, there is one at least.
     draw_anew (bool): Whether each reading has other old Docs, as suits training; if not, all have
         the same, and none twice, as suits evaluation.
     RETURNS (Callable[[Language], Iterator[Example]]): The reader.

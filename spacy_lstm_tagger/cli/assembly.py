@@ -10,7 +10,7 @@ from thinc.api import Config
 
 from ..pipeline.distillation import Teacher
 from ..pipeline.labels import FACTORIES
-from .io import nodes_of
+from ..pipeline.listeners import nodes_of
 
 
 class Plan(NamedTuple):

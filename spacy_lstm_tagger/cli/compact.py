@@ -14,10 +14,11 @@ from wasabi import msg
 from ..model.compaction import DROPPED
 from ..model.shim import has_network
 from ..pipeline.labels import FACTORIES, labels_of
+from ..pipeline.listeners import nodes_of
 from ..pipeline.pairing import bare_copy
 from ..pipeline.tagger import LSTMTagger
 from .assembly import rebuild
-from .io import find_files, load_pipeline, networks_of, nodes_of, progress, read_texts
+from .io import find_files, load_pipeline, networks_of, progress, read_texts
 
 SHARES = [share / 20 for share in range(19, -1, -1)]  # of words to drop; the largest is tried first
 CHANGED = 1 / 1000  # of all tokens, at most

@@ -13,12 +13,12 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
-from thinc.api import Model
 from tqdm import tqdm
 from wasabi import msg
 
 from ..model.shim import NetworkShim
 from ..pipeline.labels import has_labels, labels_of_words
+from ..pipeline.listeners import nodes_of
 from ..pipeline.pairing import describe
 from .conllu import annotated_columns, read_sentences
 from .jsonl import read_records
@@ -43,12 +43,6 @@ def load_pipeline(name: str) -> Language:
         reason, *known = KNOWN_NAMES.split(str(error))
         hint = ". If a Python file of yours defines it, add --code FILE" if known else ""
         raise ValueError(f"the pipeline {name} can't be loaded: {reason}{hint}") from error
-
-
-def nodes_of(pipe: object) -> list[Model]:
-    """Return the nodes of a component's model; none if it has no model."""
-    model = getattr(pipe, "model", None)
-    return list(model.walk()) if isinstance(model, Model) else []
 
 
 def networks_of(nlp: Language) -> list[NetworkShim]:

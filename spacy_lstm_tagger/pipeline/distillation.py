@@ -16,11 +16,12 @@ from spacy.language import Language
 from spacy.parts_of_speech import NAMES as POS_NAMES
 from spacy.pipeline import Morphologizer, SentenceRecognizer, Sentencizer, Tagger
 from spacy.tokens import Doc
-from thinc.api import Model, NumpyOps, get_current_ops
+from thinc.api import NumpyOps, get_current_ops
 
 from .decoding import emissions_of, probabilities_of
 from .half_precision import in_bfloat16, torch_models
 from .labels import FACTORIES, normal_form
+from .listeners import nodes_of
 from .pairing import bare_copy, make_doc
 from .soft_labels import Floats2d, K, store
 from .tagger import LSTMTagger
@@ -276,8 +277,7 @@ def _check_can_run(nlp: Language, component: str) -> None:
         )
     linked: set[int] = set()
     for name, pipe in nlp.pipeline[: nlp.pipe_names.index(component) + 1]:
-        model = getattr(pipe, "model", None)
-        for node in model.walk() if isinstance(model, Model) else ():
+        for node in nodes_of(pipe):
             upstream = getattr(node, "upstream_name", None)
             if upstream is not None and id(node) not in linked:
                 wanted = "an encoder" if upstream == "*" else repr(upstream)

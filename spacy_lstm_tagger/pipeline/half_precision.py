@@ -6,18 +6,19 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from spacy.language import Language
-from thinc.api import Model, PyTorchShim
+from thinc.api import PyTorchShim
 
 from ..model.compat import torch
+from .listeners import nodes_of
 
 
 def torch_models(nlp: Language) -> list[Any]:
     """Return the PyTorch modules that the components of a pipeline wrap. An `lstm_tagger` has none
     where it predicts without PyTorch.
     """
-    models = (getattr(pipe, "model", None) for _, pipe in nlp.pipeline)
-    nodes = (node for model in models if isinstance(model, Model) for node in model.walk())
+    nodes = (node for _, pipe in nlp.pipeline for node in nodes_of(pipe))
     shims = {id(shim): shim for node in nodes for shim in node.shims}
+    # Thinc has no public way to the module.
     found = [shim._model for shim in shims.values() if isinstance(shim, PyTorchShim)]
     return [module for module in found if module is not None]
 

@@ -9,10 +9,17 @@ from zlib import crc32
 from spacy.language import Language
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
+from thinc.api import Model
 
 from ..model.types import DocModel
 
 _pipelines: WeakSet[Language] = WeakSet()
+
+
+def nodes_of(pipe: object) -> list[Model]:
+    """Return the nodes of a component's model; none if it has no model."""
+    model = getattr(pipe, "model", None)
+    return list(model.walk()) if isinstance(model, Model) else []
 
 
 def check_widths(model: DocModel, nlp: Language) -> None:
