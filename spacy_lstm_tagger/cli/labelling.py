@@ -263,11 +263,13 @@ def _read(files: Iterable[Path], text_key: str) -> Iterator[Text]:
 
 def _parts(text: Text) -> Iterator[str]:
     """Yield a text, or parts of it, if it is long; nothing if it is blank or can't be read."""
-    rest = "" if text.error else text.text.strip()
-    while len(rest) > LONGEST:
-        blanks = [match.start() for match in BLANKS.finditer(rest, 1, LONGEST)]
-        end = blanks[-1] if blanks else LONGEST
-        yield rest[:end]
-        rest = rest[end:].lstrip()
-    if rest:
-        yield rest
+    whole = "" if text.error else text.text.strip()
+    start = 0
+    while len(whole) - start > LONGEST:
+        blanks = [blank.start() for blank in BLANKS.finditer(whole, start + 1, start + LONGEST)]
+        end = blanks[-1] if blanks else start + LONGEST
+        yield whole[start:end]
+        blank = BLANKS.match(whole, end)
+        start = blank.end() if blank else end
+    if whole:
+        yield whole[start:]
